@@ -1,3 +1,3 @@
-"""Headrace: a self-hosted backend for logs, events and jobs. Only the version stands here; the rooms are the packages."""
+"""Headrace, a self-hosted backend for logs, events and jobs; only the version stands here."""
 
 __version__ = "1.0.0"

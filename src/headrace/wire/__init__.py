@@ -1,1 +1,1 @@
-"""The HTTP grammar that doors share: bodies, paging, rate-limit headers, listeners, request ids; no noun of the product."""
+"""HTTP grammar that doors share: bodies, paging, rate-limit headers, listeners, request ids; no noun of the product."""
