@@ -59,6 +59,11 @@ def nodes(path: str, kind: type[Node]) -> Iterator[Node]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, kind))
 
 
+def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from nodes(path, ast.FunctionDef)
+    yield from nodes(path, ast.AsyncFunctionDef)
+
+
 def imports(path: str) -> Iterator[tuple[str, int]]:
     """Each imported name in full (`a.b.c` for `from a.b import c`) with its line."""
     for node in ast.walk(tree(path)):
@@ -113,7 +118,7 @@ def test_functions_are_short() -> None:
     wrong = [
         f"{path}:{node.lineno}: {node.name}, {lines} lines"
         for path in python("src", "tests", "bench")
-        for node in (*nodes(path, ast.FunctionDef), *nodes(path, ast.AsyncFunctionDef))
+        for node in functions(path)
         if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > longest
     ]
     refuse(wrong, f"Over {longest} lines a function does several things: give each its name.")
