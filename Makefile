@@ -66,7 +66,7 @@ $(VENV)/.uv: requirements/bootstrap.txt
 	@touch $@
 
 $(VENV)/.runtime: requirements/runtime.txt $(VENV)/.uv
-	@echo "setup: libraries to run with (about 150 MB to fetch the first time)"
+	@echo "setup: libraries to run with (about 300 MB to fetch the first time)"
 	@$(INSTALL) --require-hashes --requirement $<
 	@touch $@
 
