@@ -1,6 +1,7 @@
 """The house rules that no linter knows. Each test names its rule; a failure prints the reason and every place."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -239,6 +240,7 @@ def test_imports_point_down() -> None:
     run = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
         cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
