@@ -1,8 +1,10 @@
 """Refusals: what core says instead of doing a thing. A door turns a kind into its own status and body."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Kind(StrEnum):
@@ -25,7 +27,7 @@ class Kind(StrEnum):
 class Refusal(Exception):  # noqa: N818  A refusal is an answer, not an error of the program.
     """One refusal: its kind, one sentence for the caller, and facts a door may render.
 
-    Facts in use: `field` and `rule` (invalid input), `type` (missing, value, type, enum), `retry_after` (whole seconds).
+    Facts in use: `field`, `rule`, `type` (missing, value, type, enum) of invalid input; `retry_after` (whole seconds).
     """
 
     def __init__(self, kind: Kind, text: str, **facts: Any) -> None:

@@ -1,6 +1,7 @@
 """Rows: the shape of an event on its way to disk. What the engine stores stands in `schema`; who may write, in core."""
 
-import datetime
+import datetime as dt
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -18,12 +19,10 @@ NO_ATTRIBUTES = msgspec.Raw(b"null")
 class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """One event as it stands in a group line; absent = default.
 
-    `timestamp` is read by the engine; where its year is outside 1970-2199 (the engine's calendar wraps), `ts` holds the
-    microseconds instead. `attributes` is raw JSON text of one object on one line, or `null`. `fingerprint` is the error
-    group's, hex, or empty.
+    `timestamp` is read by the engine. `attributes` is raw JSON text of one object on one line, or `null`.
     """
 
-    timestamp: datetime.datetime
+    timestamp: dt.datetime
     level: Level
     log_type: LogType = "logger"
     importance: Importance = "standard"
@@ -37,6 +36,15 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     platform: str | None = None
     platform_version: str | None = None
     attributes: msgspec.Raw = NO_ATTRIBUTES
+
+
+class MarkedEvent(Event, omit_defaults=True, gc=False):
+    """An event about which core knows more than the sender said.
+
+    `fingerprint` is its error group's, hex, or empty. `ts` is the event time in microseconds where the engine's calendar
+    would wrap (before 1970); 0 = `timestamp` counts.
+    """
+
     fingerprint: str = ""
     ts: int = 0
 
@@ -53,7 +61,7 @@ class Group(msgspec.Struct, gc=False):
     received_at: int
     retention_days: int
     first_id: int
-    events: list[Event]
+    events: Sequence[Event]
 
 
 def retention_class(days: int) -> int:
