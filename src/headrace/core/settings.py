@@ -1,0 +1,332 @@
+"""Every setting of the product in one table: the fields of `Settings`, each with its rule, help and reason.
+
+`load` reads them (flags before environment before TOML file before default); `settings_markdown` prints the page.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+
+from headrace.kit.keyring import WeakSecretError, strong
+
+PREFIX = "HEADRACE_"
+UNITS = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+MIB = 1 << 20
+
+
+class SettingError(Exception):
+    """One line for the operator: which setting, which value, which rule."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a field's name and type do not say. `least` and `most` bound integers; a hidden value is never printed."""
+
+    help: str
+    reason: str
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table. A list is comma-separated text in the environment; a size may end in KiB, MiB or GiB."""
+
+    host: Annotated[str, Rule("Address to listen on.", "Only this machine, unless you say otherwise.")] = "127.0.0.1"
+    port: Annotated[int, Rule("Port to listen on; 0 takes a free one.", "The documents' base URL.", 0, 65_535)] = 8000
+    data: Annotated[Path, Rule("Folder that holds everything.", "One folder to back up, one to delete.")] = Path("data")
+    open: Annotated[
+        bool,
+        Rule(
+            "Answer the documented anonymous requests without a credential.",
+            "Closed by default: a forgotten switch must not publish anything.",
+        ),
+    ] = False
+    log_level: Annotated[
+        str,
+        Rule(
+            "Least severe lines of the server's own log.",
+            "Requests are counted, not logged, at info.",
+            choices=("debug", "info", "warning", "error"),
+        ),
+    ] = "info"
+    public_url: Annotated[
+        str, Rule("Address under which browsers reach this server.", "Behind a proxy the server cannot know it.")
+    ] = ""
+    certificate: Annotated[str, Rule("PEM file of the certificate chain, for HTTPS.", "A proxy usually does this.")] = (
+        ""
+    )
+    certificate_key: Annotated[str, Rule("PEM file of the certificate's key.", "Wanted with `certificate`.")] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Addresses and networks whose X-Forwarded-For and Forwarded count.",
+            "Anybody can send these headers; only a named proxy is believed.",
+        ),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Origins whose pages may call the APIs from a browser.", "Off: no page has a reason to until you name it."
+        ),
+    ] = ()
+
+    secret: Annotated[
+        str,
+        Rule(
+            "Instance secret, 32 bytes or more; without it one is kept in the file `secret` of the data folder.",
+            "Every token, key hash and seal hangs on it.",
+            hidden=True,
+        ),
+    ] = ""
+    secret_previous: Annotated[
+        tuple[str, ...],
+        Rule("Earlier secrets that still verify.", "So that a new secret logs nobody out.", hidden=True),
+    ] = ()
+    database_url: Annotated[
+        str,
+        Rule("postgresql:// address of the metadata database.", "Without it: SQLite in the data folder.", hidden=True),
+    ] = ""
+    events_url: Annotated[
+        str,
+        Rule("http:// address of a ClickHouse server.", "Without it: the embedded engine.", hidden=True),
+    ] = ""
+    limits_url: Annotated[
+        str,
+        Rule(
+            "redis:// or valkey:// address where several servers count together.",
+            "Without it each process counts for itself.",
+            hidden=True,
+        ),
+    ] = ""
+    node: Annotated[
+        int, Rule("Number of this server among several, for event ids.", "Ids must differ between servers.", 0, 1023)
+    ] = 0
+
+    key_per_minute: Annotated[
+        int, Rule("Requests per minute of a key, account or address.", "Documented default.", 1, 10_000_000)
+    ] = 1_000
+    key_per_hour: Annotated[
+        int, Rule("Requests per hour of a key, account or address.", "Documented default.", 1, 1_000_000_000)
+    ] = 50_000
+    limit_buckets: Annotated[
+        int,
+        Rule("Rate windows kept in memory per width.", "About 290 bytes each; beyond it newcomers share one.", 1_000),
+    ] = 100_000
+    daily_quota: Annotated[
+        int,
+        Rule("Events per day of a new project, and the most a project may set.", "Documented default.", 1_000),
+    ] = 1_000_000
+    queue_limit: Annotated[
+        int,
+        Rule("Events of one project that may wait to become searchable.", "About 1 GB of log lines.", 1_000),
+    ] = 2_000_000
+    project_limit: Annotated[
+        int, Rule("Projects of one organization.", "Lists of projects are not paged.", 1, 100_000)
+    ] = 1_000
+    key_limit: Annotated[
+        int, Rule("Keys of one project that are not revoked.", "Lists of keys are not paged.", 1, 100_000)
+    ] = 1_000
+    panel_limit: Annotated[
+        int, Rule("Panels of one account in one organization.", "Lists of panels are not paged.", 1, 10_000)
+    ] = 200
+
+    body_limit: Annotated[
+        int, Rule("Bytes of an ordinary request body, decompressed.", "Documented default.", 1_024, 1 << 30)
+    ] = 64 << 10
+    body_limit_single: Annotated[
+        int, Rule("Bytes of a body with one event, decompressed.", "Documented default.", 1_024, 1 << 30)
+    ] = MIB
+    body_limit_batch: Annotated[
+        int, Rule("Bytes of a body with many events, decompressed.", "Documented default.", 1_024, 1 << 30)
+    ] = 32 * MIB
+    request_seconds: Annotated[
+        int, Rule("Longest time one request may take.", "Then the caller gets a 503.", 1, 3_600)
+    ] = 30
+
+    memory_engine: Annotated[
+        int,
+        Rule("Bytes of memory that the embedded engine may use.", "A query must not end the server.", 64 * MIB),
+    ] = 400 * MIB
+    wal_limit_bytes: Annotated[
+        int, Rule("Bytes of acknowledged events that may wait on disk.", "Beyond it ingest answers 503.", 16 * MIB)
+    ] = 2 << 30
+    segment_bytes: Annotated[
+        int, Rule("A segment is drained at this size.", "Large enough for one efficient insert.", 64 << 10)
+    ] = 16 * MIB
+    segment_rows: Annotated[
+        int, Rule("A segment is drained at this many events.", "Bounds the memory of one insert.", 1, 10_000_000)
+    ] = 50_000
+    segment_age_ms: Annotated[
+        int, Rule("A segment is drained at this age.", "Events are searchable within a second.", 10, 60_000)
+    ] = 500
+    disk_refuse_percent: Annotated[
+        int, Rule("Ingest answers 503 when the disk is this full.", "The rest is for merges and backups.", 1, 100)
+    ] = 95
+    query_seconds: Annotated[
+        int, Rule("Longest time of one query.", "A runaway query must not hold the engine.", 1, 3_600)
+    ] = 10
+    query_threads: Annotated[int, Rule("Queries that run at once.", "Each may use a core.", 1, 256)] = 4
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table, with its name and type written out."""
+
+    name: str
+    type: str
+    default: Any
+    rule: Rule
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+def _rows() -> tuple[Setting, ...]:
+    hints = get_type_hints(Settings, include_extras=True)
+    defaults = Settings()
+    rows = []
+    for name in Settings.__struct_fields__:
+        kind, rule = get_args(hints[name])
+        word = {int: "integer", bool: "switch", str: "text", Path: "folder"}.get(kind, "list")
+        rows.append(Setting(name=name, type=word, default=getattr(defaults, name), rule=rule))
+    return tuple(rows)
+
+
+SETTINGS = _rows()
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml: Path | None = None) -> Settings:
+    """Read the settings: a flag that is not None, else the environment, else the file, else the default.
+
+    Raises SettingError for a value that breaks its rule, and for a name in the environment or file that is none.
+    """
+    given: dict[str, Any] = {}
+    for key, value in (_file(toml) if toml else {}).items():
+        given[_known(key, str(toml), lambda name: name)] = (value, f"{key} in {toml}")
+    for key, value in environ.items():
+        if key.startswith(PREFIX):
+            given[_known(key, "the environment", lambda name: PREFIX + name.upper())] = (value, key)
+    for key, value in flags.items():
+        if value is not None:
+            given[_known(key, "the command line", lambda name: name)] = (value, "--" + key.replace("_", "-"))
+    values = {name: _value(BY_NAME[name], value, place) for name, (value, place) in given.items()}
+    if bool(values.get("certificate")) != bool(values.get("certificate_key")):
+        raise SettingError("certificate and certificate_key belong together: set both, or neither")
+    return Settings(**values)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"the settings file {path} cannot be read: {error}") from error
+
+
+def _known(key: str, place: str, spelled: Callable[[str], str]) -> str:
+    names = {spelled(name): name for name in BY_NAME}
+    if key in names:
+        return names[key]
+    near = get_close_matches(key, names, n=1, cutoff=0.0)
+    raise SettingError(f"{place} names a setting {key}, and there is none; did you mean {near[0]}?")
+
+
+def _value(setting: Setting, value: Any, place: str) -> Any:
+    def wrong(rule: str) -> SettingError:
+        return SettingError(f"{place} {rule}" + ("" if setting.rule.hidden else f", and is {value!r}"))
+
+    match setting.type:
+        case "integer":
+            number = _integer(value)
+            least, most = setting.rule.least, setting.rule.most
+            if number is None or number < (least or 0) or (most is not None and number > most):
+                bound = f"from {least or 0}" + ("" if most is None else f" to {most}")
+                raise wrong(f"must be a whole number {bound}")
+            return number
+        case "switch":
+            word = str(value).strip().lower()
+            if word not in TRUE | FALSE:
+                raise wrong("must be true or false")
+            return word in TRUE
+        case "list":
+            parts = value.split(",") if isinstance(value, str) else value
+            if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+                raise wrong("must be a list of texts")
+            items = tuple(part.strip() for part in parts if part.strip())
+            return tuple(_text(setting, item, wrong) for item in items)
+        case "folder":
+            if not isinstance(value, str | Path) or not str(value).strip():
+                raise wrong("must be the path of a folder")
+            return Path(value)
+        case _:
+            if not isinstance(value, str):
+                raise wrong("must be a text")
+            return _text(setting, value.strip(), wrong)
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = str(value).strip().replace("_", "").lower() if isinstance(value, str) else ""
+    factor = next((size for unit, size in UNITS.items() if text.endswith(unit)), 1)
+    digits = text[:-3].strip() if factor > 1 else text
+    return int(digits) * factor if digits.isascii() and digits.isdigit() else None
+
+
+SCHEMES = {
+    "database_url": ("postgresql://", "postgres://"),
+    "events_url": ("http://", "https://"),
+    "limits_url": ("redis://", "rediss://", "valkey://", "valkeys://"),
+    "public_url": ("http://", "https://"),
+}
+
+
+def _text(setting: Setting, text: str, wrong: Callable[[str], SettingError]) -> str:
+    if setting.rule.choices and text not in setting.rule.choices:
+        raise wrong(f"must be one of {', '.join(setting.rule.choices)}")
+    schemes = SCHEMES.get(setting.name)
+    if text and schemes and not text.startswith(schemes):
+        raise wrong(f"must start with {' or '.join(schemes)}")
+    if text and setting.name in {"secret", "secret_previous"}:
+        try:
+            strong(text)
+        except WeakSecretError as error:
+            raise wrong(str(error)) from error
+    return text
+
+
+def shown(setting: Setting, value: Any) -> str:
+    """A value as a person reads it; one that must not be read is `***`."""
+    if setting.rule.hidden:
+        return "***" if value else "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return str(value) or "none"
+
+
+def settings_markdown() -> str:
+    """The page of the documentation, printed from the table."""
+    lines = [
+        "# Settings",
+        "",
+        "A command-line flag counts before the environment, that before a TOML file (`--config`), that before the",
+        "default. A size may end in KiB, MiB or GiB; a list is separated by commas. An unknown name is refused.",
+        "",
+        "| variable | type | default | meaning | why |",
+        "|---|---|---|---|---|",
+    ]
+    for row in SETTINGS:
+        bounds = "" if row.rule.most is None else f", {row.rule.least} to {row.rule.most}"
+        bounds = bounds or ("" if row.rule.least is None else f", from {row.rule.least}")
+        kind = " or ".join(f"`{choice}`" for choice in row.rule.choices) or row.type + bounds
+        default = shown(row, row.default)
+        lines.append(f"| `{row.variable}` | {kind} | {default} | {row.rule.help} | {row.rule.reason} |")
+    return "\n".join(lines) + "\n"

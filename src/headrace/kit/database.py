@@ -1,0 +1,221 @@
+"""The metadata database: SQLite by default, PostgreSQL by address. Connections and transactions; no tables, no SQL.
+
+`read()` and `write()` are the only doors to it. On SQLite one named writer at a time holds a lock and BEGIN IMMEDIATE,
+so that no reader ever turns into a writer and fails; readers are query_only and see a snapshot.
+"""
+
+import itertools
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool
+
+BUSY_MS = 5_000
+READ_SECONDS = 5.0
+PROGRESS_STEPS = 50_000
+POOL, POOL_OVERFLOW, POOL_WAIT_SECONDS = 10, 20, 5
+
+
+class UnreachableError(Exception):
+    """The database cannot be reached, is locked by another program, or took too long. Not a bug of the request."""
+
+
+class Database:
+    """One open database. Thread-safe; `read` inside `write` on the same thread sees the transaction's own writes."""
+
+    def __init__(self, engine: sa.Engine, path: Path | None) -> None:
+        self.engine = engine
+        self.path = path
+        self.dialect = engine.dialect.name
+        self._local = threading.local()
+
+    @staticmethod
+    def open(address: str | Path) -> "Database":
+        """Open a file (made when missing, folder included) or a `postgresql://` address."""
+        if isinstance(address, str) and address.startswith(("postgresql:", "postgres:", "postgresql+psycopg:")):
+            return PostgresDatabase(address)
+        text = str(address)
+        return SqliteDatabase(Path(text.removeprefix("sqlite:///")))
+
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT of this dialect, with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One snapshot to read from."""
+        writing: sa.Connection | None = getattr(self._local, "writing", None)
+        if writing is not None:
+            yield writing
+            return
+        with _reachable(), self._reader() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction: committed at the end, rolled back by any exception. Not to be nested."""
+        if getattr(self._local, "writing", None) is not None:
+            raise RuntimeError("a verb is one transaction: write() inside write() is a bug")
+        with _reachable(), self._writer() as connection:
+            self._local.writing = connection
+            try:
+                yield connection
+            finally:
+                self._local.writing = None
+
+    def stamp(self) -> int:
+        """Return a number that differs once any process has committed since; cheap enough to ask on each request."""
+        raise NotImplementedError
+
+    def backup(self, target: Path) -> None:
+        """Copy the whole database into a new file while it is in use."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _reader(self) -> AbstractContextManager[sa.Connection]:
+        raise NotImplementedError
+
+    def _writer(self) -> AbstractContextManager[sa.Connection]:
+        raise NotImplementedError
+
+
+class PostgresDatabase(Database):
+    """Connections come from a pool; each transaction sees what was committed before its statements."""
+
+    def __init__(self, address: str) -> None:
+        url = sa.make_url(address).set(drivername="postgresql+psycopg")
+        super().__init__(
+            sa.create_engine(url, pool_size=POOL, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_WAIT_SECONDS), None
+        )
+        self._turns = itertools.count()
+
+    def stamp(self) -> int:
+        """There is nothing cheaper than the row itself, so that each question counts as a change."""
+        return next(self._turns)
+
+    def backup(self, target: Path) -> None:
+        raise NotImplementedError(f"PostgreSQL has its own backup: pg_dump --file {target}")
+
+    @contextmanager
+    def _reader(self) -> Iterator[sa.Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writer(self) -> Iterator[sa.Connection]:
+        with self.engine.begin() as connection:
+            yield connection
+
+
+class SqliteDatabase(Database):
+    """One file beside its WAL. Readers stay open in a stack: a check-out of the library's pool costs twice a read."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(sa.create_engine("sqlite://", creator=self._connect, poolclass=NullPool), path)
+        self._lock = threading.Lock()
+        self._free: deque[tuple[sa.Connection, sqlite3.Connection, list[float]]] = deque()
+        self._closed = False
+        # The reader that only asks for the stamp: data_version counts commits of all other connections.
+        self._probe_lock = threading.Lock()
+        with _reachable():
+            self._writing = self.engine.connect()
+            raw = _raw(self._writing)
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute("PRAGMA synchronous=FULL")
+            self._probe = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        # isolation_level None: the library starts no transaction of its own; BEGIN stands below, in words.
+        connection = sqlite3.connect(
+            str(self.path), isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
+        )
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    def stamp(self) -> int:
+        with self._probe_lock:
+            version: int = self._probe.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+    def backup(self, target: Path) -> None:
+        source, copy = self._connect(), sqlite3.connect(str(target))
+        try:
+            source.backup(copy)
+        finally:
+            source.close()
+            copy.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            while self._free:
+                self._free.pop()[0].close()
+            self._writing.close()
+            self._probe.close()
+        super().close()
+
+    @contextmanager
+    def _reader(self) -> Iterator[sa.Connection]:
+        reader = self._free.pop() if self._free else self._open_reader()
+        connection, raw, deadline = reader
+        deadline[0] = time.monotonic() + READ_SECONDS
+        raw.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+            if raw.in_transaction:
+                raw.rollback()
+            if self._closed:
+                connection.close()
+            else:
+                self._free.append(reader)
+
+    def _open_reader(self) -> tuple[sa.Connection, sqlite3.Connection, list[float]]:
+        connection = self.engine.connect()
+        raw = _raw(connection)
+        raw.execute("PRAGMA query_only=ON")
+        deadline = [0.0]
+        raw.set_progress_handler(lambda: time.monotonic() > deadline[0], PROGRESS_STEPS)
+        return connection, raw, deadline
+
+    @contextmanager
+    def _writer(self) -> Iterator[sa.Connection]:
+        with self._lock:
+            raw = _raw(self._writing)
+            raw.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writing
+                raw.execute("COMMIT")
+            finally:
+                # SQLAlchemy's own notion of the transaction ends too; what was committed above stays.
+                self._writing.rollback()
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
+
+
+def _raw(connection: sa.Connection) -> sqlite3.Connection:
+    driver: Any = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101  Said for the type checker; the engine above makes it.
+    return driver
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeoutError, sqlite3.OperationalError) as error:
+        raise UnreachableError(str(error)) from error
