@@ -243,12 +243,7 @@ def _value(setting: Setting, value: Any, place: str) -> Any:
 
     match setting.type:
         case "integer":
-            number = _integer(value)
-            least, most = setting.rule.least, setting.rule.most
-            if number is None or number < (least or 0) or (most is not None and number > most):
-                bound = f"from {least or 0}" + ("" if most is None else f" to {most}")
-                raise wrong(f"must be a whole number {bound}")
-            return number
+            return _bounded(setting, value, wrong)
         case "switch":
             word = str(value).strip().lower()
             if word not in TRUE | FALSE:
@@ -258,16 +253,20 @@ def _value(setting: Setting, value: Any, place: str) -> Any:
             parts = value.split(",") if isinstance(value, str) else value
             if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
                 raise wrong("must be a list of texts")
-            items = tuple(part.strip() for part in parts if part.strip())
-            return tuple(_text(setting, item, wrong) for item in items)
-        case "folder":
-            if not isinstance(value, str | Path) or not str(value).strip():
-                raise wrong("must be the path of a folder")
-            return Path(value)
+            return tuple(_text(setting, part.strip(), wrong) for part in parts if part.strip())
         case _:
-            if not isinstance(value, str):
+            if not isinstance(value, str | Path):
                 raise wrong("must be a text")
-            return _text(setting, value.strip(), wrong)
+            text = _text(setting, str(value).strip(), wrong)
+            return Path(text) if setting.type == "folder" else text
+
+
+def _bounded(setting: Setting, value: Any, wrong: Callable[[str], SettingError]) -> int:
+    number = _integer(value)
+    least, most = setting.rule.least or 0, setting.rule.most
+    if number is None or number < least or (most is not None and number > most):
+        raise wrong(f"must be a whole number from {least}" + ("" if most is None else f" to {most}"))
+    return number
 
 
 def _integer(value: Any) -> int | None:
@@ -290,6 +289,8 @@ SCHEMES = {
 def _text(setting: Setting, text: str, wrong: Callable[[str], SettingError]) -> str:
     if setting.rule.choices and text not in setting.rule.choices:
         raise wrong(f"must be one of {', '.join(setting.rule.choices)}")
+    if setting.type == "folder" and not text:
+        raise wrong("must be the path of a folder")
     schemes = SCHEMES.get(setting.name)
     if text and schemes and not text.startswith(schemes):
         raise wrong(f"must start with {' or '.join(schemes)}")

@@ -1,0 +1,144 @@
+"""The house: the process's resources, handed to every verb. It holds no rule; the rooms above keep theirs in `part`."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+
+import sqlalchemy as sa
+
+from headrace.core import migrations
+from headrace.core.schema import instance
+from headrace.core.settings import SettingError, Settings
+from headrace.kit import clock as wall
+from headrace.kit.clock import Clock
+from headrace.kit.database import Database
+from headrace.kit.keyring import ACCESS, Keyring, WeakSecretError, read_or_make, strong
+from headrace.kit.passwords import Passwords
+from headrace.kit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from headrace.core.limits.windows import Limits
+    from headrace.core.metrics import Counters
+    from headrace.eventstore.store import Store
+
+CREDENTIAL_EPOCH = "credential_epoch"
+READ_EPOCH = sa.select(instance.c.value).where(instance.c.key == CREDENTIAL_EPOCH)
+BUMP_EPOCH = (
+    sa.update(instance)
+    .where(instance.c.key == CREDENTIAL_EPOCH)
+    .values(value=sa.cast(sa.cast(instance.c.value, sa.BigInteger) + 1, sa.Text))
+)
+
+
+class Part(Protocol):
+    """Memory that one room keeps for one house."""
+
+    def __init__(self, house: "House") -> None: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class House:
+    """Opened once by the process, or by a test. Closed in reverse order of opening."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    keyring: Keyring
+    tokens: Tokens
+    passwords: Passwords
+    limits: "Limits"
+    store: "Store"
+    counters: "Counters"
+    parts: dict[type[Any], Any] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        limits: "Limits",
+        store: "Store",
+        counters: "Counters",
+        clock: Clock = wall.now,
+        passwords: Passwords | None = None,
+        db: Database | None = None,
+    ) -> Self:
+        """Open the metadata database (migrated if it may be) and the keys; what stands above is given."""
+        keyring = open_keyring(settings)
+        return cls(
+            settings=settings,
+            clock=clock,
+            db=db or open_database(settings),
+            keyring=keyring,
+            tokens=Tokens(keyring.generations(ACCESS)),
+            passwords=passwords or Passwords(),
+            limits=limits,
+            store=store,
+            counters=counters,
+        )
+
+    def part(self, kind: type[P]) -> P:
+        """Return this house's one instance of a room's memory, made at first use."""
+        found = self.parts.get(kind)
+        if found is None:
+            with self.lock:
+                found = self.parts.get(kind)
+                if found is None:
+                    found = self.parts[kind] = kind(self)
+        return cast("P", found)
+
+    def close(self) -> None:
+        """Close the database; the store and the rest are closed by whoever opened them."""
+        self.db.close()
+
+
+class Epoch:
+    """The number that every change of a credential, its owner, project or organization raises, in any process."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.seen: tuple[int, str] = (-1, "")
+
+    def now(self) -> str:
+        """Return the epoch as of now: the row itself is read only when something was committed since."""
+        stamp = self.house.db.stamp()
+        seen = self.seen
+        if seen[0] == stamp:
+            return seen[1]
+        with self.house.db.read() as connection:
+            epoch: str = connection.execute(READ_EPOCH).scalar_one()
+        self.seen = (stamp, epoch)
+        return epoch
+
+
+def bump_epoch(connection: sa.Connection) -> None:
+    """Say, in the transaction of the change, that what is cached about credentials no longer counts."""
+    connection.execute(BUMP_EPOCH)
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the metadata database. SQLite and an empty PostgreSQL are brought to the newest schema, others refused."""
+    db = Database.open(settings.database_url or settings.data / "headrace.db")
+    try:
+        migrations.prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """Take the secret from the settings, else from the file `secret` in the data folder, made at first start."""
+    path = settings.data / "secret"
+    previous = [strong(secret) for secret in settings.secret_previous]
+    if settings.secret:
+        return Keyring(strong(settings.secret), previous)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        return Keyring(read_or_make(path), previous)
+    except WeakSecretError as error:
+        raise SettingError(f"the instance secret in {path} {error}") from error
