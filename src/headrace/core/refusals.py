@@ -22,6 +22,7 @@ class Kind(StrEnum):
     RATE_LIMITED = "rate_limited"
     QUOTA_SPENT = "quota_spent"
     UNAVAILABLE = "unavailable"
+    BUG = "bug"  # Ours, not the caller's; made by wire's last resort alone.
 
 
 class Refusal(Exception):  # noqa: N818  A refusal is an answer, not an error of the program.

@@ -1,0 +1,163 @@
+"""Request bodies: read and decompressed under a limit. What the bytes mean is the matter of `jsons` and of the doors."""
+
+import asyncio
+import io
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import brotli
+import zstandard
+
+from headrace.core.refusals import Kind, Refusal, invalid
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+# A sender that is silent for so long in the middle of a body holds a connection and its memory for nothing.
+IDLE_SECONDS = 15.0
+# Larger bodies are decompressed in a thread, so that one request does not hold up every other.
+INLINE_BYTES = 128 * 1024
+# Two layers are what a proxy may add to what a client sent; more is nobody's honest request.
+MAX_ENCODINGS = 2
+# Bounds what a zstd frame may ask for as its window, whatever it claims.
+ZSTD_WINDOW_BYTES = 128 * 1024 * 1024
+
+_PLAIN_TYPES = frozenset(
+    {"", "application/json", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"}
+)
+
+
+class Disconnected(Exception):  # noqa: N818  The caller left; there is nobody to answer.
+    """The connection ended before the body did."""
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(Kind.TOO_LARGE, "Request body too large", limit=limit, close=True)
+
+
+def json_like(content_type: str) -> bool:
+    """Tell whether a body of this type is read as JSON (what senders set by habit is let through)."""
+    plain = content_type.partition(";")[0].strip().lower()
+    return plain in _PLAIN_TYPES or plain.endswith("+json")
+
+
+async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """Return the whole body, decompressed, of at most `limit` bytes.
+
+    Raises `too_large`, `media_type` (an encoding that is not known), `invalid` (broken or stalled) and `Disconnected`.
+    """
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    encodings = _encodings(headers.get(b"content-encoding", b""))
+    raw = await _collect(receive, limit)
+    for name in reversed(encodings):
+        if len(raw) > INLINE_BYTES:
+            raw = await asyncio.to_thread(decompress, name, raw, limit)
+        else:
+            raw = decompress(name, raw, limit)
+    return raw
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise Refusal(Kind.INVALID, "Request body did not arrive in time", field="body", close=True) from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _encodings(header: bytes) -> list[str]:
+    if not header:
+        return []
+    names = [part.strip().lower() for part in header.decode("latin-1").split(",")]
+    names = [name for name in names if name not in {"", "identity"}]
+    if len(names) > MAX_ENCODINGS or any(name not in _DECOMPRESSORS for name in names):
+        raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Encoding", close=True)
+    return names
+
+
+def decompress(name: str, raw: bytes, limit: int) -> bytes:
+    """Undo one encoding; stops as soon as more than `limit` bytes have come out."""
+    try:
+        whole = _DECOMPRESSORS[name](raw, limit)
+    except (zlib.error, brotli.error, zstandard.ZstdError, EOFError):
+        raise invalid("body", "", text=f"Invalid {name} body") from None
+    if len(whole) > limit:
+        raise too_large(limit)
+    return whole
+
+
+def _gzip(raw: bytes, limit: int) -> bytes:
+    """Undo gzip, several members after each other included (as `cat a.gz b.gz` makes them)."""
+    out = b""
+    while raw:
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        out += stream.decompress(raw, limit + 1 - len(out))
+        if len(out) > limit:
+            return out
+        if not stream.eof:
+            raise EOFError
+        raw = stream.unused_data
+    return out
+
+
+def _deflate(raw: bytes, limit: int) -> bytes:
+    """Undo deflate: with the zlib header that the standard asks for, or bare, as some clients send it."""
+    with_header = raw[:1] and raw[0] & 0x0F == zlib.DEFLATED and int.from_bytes(raw[:2]) % 31 == 0
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS if with_header else -zlib.MAX_WBITS)
+    out = stream.decompress(raw, limit + 1)
+    if len(out) <= limit and not stream.eof:
+        raise EOFError
+    return out
+
+
+def _brotli(raw: bytes, limit: int) -> bytes:
+    stream = brotli.Decompressor()
+    out = bytearray(stream.process(raw, output_buffer_limit=limit + 1))
+    while len(out) <= limit and not stream.is_finished():
+        more = stream.process(b"", output_buffer_limit=limit + 1 - len(out))
+        if not more:
+            raise EOFError
+        out += more
+    return bytes(out)
+
+
+def _zstd(raw: bytes, limit: int) -> bytes:
+    """Undo one zstd frame, whether or not it names its size."""
+    size = zstandard.frame_content_size(raw)
+    if size > limit:
+        raise too_large(limit)
+    source = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+    if size >= 0:
+        return source.decompress(raw, max_output_size=size, allow_extra_data=False)
+    with source.stream_reader(io.BytesIO(raw)) as stream:
+        if len(stream.read(limit + 1)) > limit:
+            raise too_large(limit)
+    # The bounded reader takes a frame that was cut short for a whole one; this one, now known to be small, tells.
+    once = source.decompressobj()
+    out = once.decompress(raw)
+    if not once.eof or once.unused_data:
+        raise EOFError
+    return out
+
+
+_DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

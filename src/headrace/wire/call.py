@@ -1,0 +1,92 @@
+"""One request on its way through a door, and the answer to it. Who fills what, in order: origin, the door's admission, body."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from headrace.core.limits.windows import Standing
+from headrace.core.principal import Principal
+from headrace.wire import address
+from headrace.wire.headers import Header
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
+    from headrace.wire.door import Door, Route
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer. `headers` come on top of those that every answer of its door and family has."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[Header, ...] = ()
+    media: bytes = JSON
+
+
+def answer(status: int, record: Any, *headers: Header) -> Answer:
+    """Build the answer that carries `record` as JSON."""
+    return Answer(status, msgspec.json.encode(record), headers)
+
+
+class Call:
+    """One request. `who` is set by the door's admission, `body` (decompressed) before the handler runs.
+
+    `rates` are the budgets it was counted in; `added` are headers for the answer, whoever makes it.
+    """
+
+    def __init__(self, house: "House", scope: Scope, receive: Receive) -> None:
+        self.house = house
+        self.scope = scope
+        self.receive = receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id", b"")
+        self.request_id: str = given.decode() if _SANE_ID.fullmatch(given) else "req_" + secrets.token_hex(12)
+        self.door: Door | None = None
+        self.route: Route | None = None
+        self.family = "api"
+        self.principal: Principal | None = None
+        self.rates: tuple[Standing, ...] = ()
+        self.added: list[Header] = []
+        self.body = b""
+        self.params: dict[str, str] = {}
+
+    @property
+    def who(self) -> Principal:
+        """The caller; only a route that asks for a credential has one."""
+        if self.principal is None:
+            raise LookupError(f"{self.path} asks who calls, but its terms demand no credential")
+        return self.principal
+
+    @cached_property
+    def peer(self) -> str:
+        client = self.scope.get("client")
+        return client[0] if client and client[0] else address.LOCAL
+
+    @cached_property
+    def address(self) -> str:
+        """The caller's address, through trusted proxies."""
+        return address.client(self.peer, self.headers, self.house.settings.trusted_proxies)
+
+    @property
+    def bucket(self) -> str:
+        """The name under which the caller's address is counted."""
+        return address.bucket(self.address)
+
+    def header(self, name: str) -> str | None:
+        value = self.headers.get(name.lower().encode())
+        return None if value is None else value.decode("latin-1")

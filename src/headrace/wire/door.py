@@ -1,0 +1,127 @@
+"""The Door record: all that the origin knows of a documented API. Doors are values; they are made in `doors/*` and `web`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from headrace.core.refusals import Refusal
+from headrace.wire import body
+from headrace.wire.call import Answer, Call
+
+TERMS = "terms"
+
+# Runs on the event loop, must not block; raises a Refusal or returns the answer.
+Hot = Callable[[Call], Awaitable[Answer]]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route demands before its handler runs, and what it says when that crashes.
+
+    `credential` is a word of its door ("" = anybody), `action` the scope (`("logs", "read")`) that a key must reach.
+    `body` names the setting that limits the decompressed body; without it the body is not read.
+    `limited` is False where neither budgets nor rate headers apply. `creates`: an `Idempotency-Key` is honoured.
+    """
+
+    credential: str = ""
+    action: tuple[str, str] | None = None
+    body: str | None = None
+    crash: str = "Internal server error"
+    limited: bool = True
+    creates: bool = False
+    errors: tuple[int, ...] = ()
+
+
+def terms(
+    credential: str = "",
+    action: tuple[str, str] | None = None,
+    *,
+    body: str | None = None,
+    crash: str = "Internal server error",
+    limited: bool = True,
+    creates: bool = False,
+    errors: tuple[int, ...] = (),
+) -> dict[str, Any]:
+    """Build the `opt=` of a Litestar handler. `errors`: statuses that the route has beyond its door's common ones."""
+    return {
+        TERMS: Terms(
+            credential=credential,
+            action=action,
+            body=body,
+            crash=crash,
+            limited=limited,
+            creates=creates,
+            errors=errors,
+        )
+    }
+
+
+class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A route that is served on the event loop, past the framework: an exact path, no parameters in it.
+
+    Admission and body (`call.body`, decompressed and within its limit) are done when `run` is called. `takes` and
+    `gives` are the records of body and answer, for the API description.
+    """
+
+    method: str
+    path: str
+    run: Hot
+    terms: Terms
+    summary: str = ""
+    status: int = 200
+    takes: Any = None
+    gives: Any = None
+    tag: str = ""
+    listed: bool = True
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """One documented API.
+
+    `owns(method, path, query)` decides by path and shape (query: the raw query string), never by credential.
+    `admit` checks budgets, credential and scope in that order and sets `call.principal` and `call.rates`; for a call
+    that has no route (404, 405) `peek` sets `call.rates` without counting. `render` is the envelope.
+    """
+
+    name: str
+    title: str
+    owns: Callable[[str, str, bytes], bool]
+    routes: Sequence[HTTPRouteHandler] = ()
+    hot: Sequence[HotRoute] = ()
+    admit: Callable[[Call], Awaitable[None]]
+    peek: Callable[[Call], None]
+    render: Callable[[Refusal, Call], Answer]
+    reads: Callable[[str], bool] = body.json_like
+    security: Mapping[str, Sequence[str]] = {}
+    statuses: Sequence[int] = (400, 401, 413, 415, 429, 500, 503)
+    problem: Any = None
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path template, of either sort."""
+
+    method: str
+    template: str
+    terms: Terms
+    hot: Hot | None = None
+
+
+def routes_of(door: Door) -> list[Route]:
+    """Return every route of a door, in the order it lists them."""
+    cold = [
+        Route(method=method, template=plain(path), terms=handler.opt[TERMS])
+        for handler in door.routes
+        for path in sorted(handler.paths)
+        for method in sorted(handler.http_methods)
+    ]
+    hot = [Route(method=one.method, template=one.path, terms=one.terms, hot=one.run) for one in door.hot]
+    return [*cold, *hot]
+
+
+def plain(path: str) -> str:
+    """Return a template without the framework's types: `/a/{b:str}` -> `/a/{b}`."""
+    out = []
+    for part in path.split("/"):
+        out.append(part.partition(":")[0] + "}" if part.startswith("{") else part)
+    return "/".join(out)

@@ -1,0 +1,125 @@
+"""Litestar behind a door: one application per door, for parameters, threads and API description.
+
+It sees a request only after the origin's checks. Handlers take `call` (wire.call.Call), their parameters by name and
+`data`, a record; what they refuse passes through to the origin.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.dto import AbstractDTO
+from litestar.exceptions import ValidationException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.typing import FieldDefinition
+
+from headrace import __version__
+from headrace.core.refusals import invalid
+from headrace.wire import complaints, jsons
+from headrace.wire.call import Call, Message, Send
+from headrace.wire.door import Door
+
+T = TypeVar("T")
+
+CALL = "headrace.call"
+
+
+class JsonBody(AbstractDTO[T]):
+    """Decodes `data` by the house's rules (wire.jsons) instead of the framework's."""
+
+    _kinds: dict[str, FieldDefinition] = {}  # noqa: RUF012  The base class asks for class state.
+
+    @classmethod
+    def create_for_field_definition(
+        cls,
+        field_definition: FieldDefinition,
+        handler_id: str,
+        backend_cls: Any = None,  # noqa: ARG003
+    ) -> None:
+        cls._kinds[handler_id] = field_definition
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
+        del handler_id
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        raise NotImplementedError(f"{model_type} is decoded whole")
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        raise NotImplementedError(f"{field_definition} is decoded whole")
+
+    def decode_bytes(self, value: bytes) -> Any:
+        return jsons.decode(value, self._kinds[self.asgi_connection.route_handler.handler_id].annotation)
+
+
+def framework(door: Door) -> Litestar:
+    """Build the application of one door."""
+    return Litestar(
+        route_handlers=list(door.routes),
+        dependencies={"call": Provide(_call, sync_to_thread=False)},
+        dto=JsonBody,
+        return_dto=None,
+        exception_handlers={ValidationException: _wrong_parameter, Exception: _pass_through},
+        openapi_config=OpenAPIConfig(title=door.title, version=__version__, render_plugins=(), path="/-/none"),
+        logging_config=None,
+        request_max_body_size=None,
+    )
+
+
+async def dispatch(app: Litestar, call: Call, send: Send) -> None:
+    """Have the framework answer `call`; its body is handed over as it was read."""
+    scope = call.scope
+    if call.method == "HEAD":
+        scope = {**scope, "method": "GET"}
+    scope[CALL] = call
+    handed = False
+
+    async def receive() -> Message:
+        nonlocal handed
+        if handed:
+            return await call.receive()
+        handed = True
+        return {"type": "http.request", "body": call.body, "more_body": False}
+
+    await app(scope, receive, send)  # type: ignore[arg-type]
+
+
+def _call(request: Request[Any, Any, Any]) -> Call:
+    call: Call = request.scope[CALL]  # type: ignore[typeddict-item]
+    return call
+
+
+def _pass_through(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    del request
+    raise error
+
+
+def _wrong_parameter(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    """Turn the framework's complaint about parameters into a refusal that names the parameter."""
+    if isinstance(error.__cause__, KeyError):
+        name = error.__cause__.args[0]
+        raise invalid(name, complaints.REQUIRED, type="missing", text=f"{name} is required") from error
+    extra = error.extra if isinstance(error.extra, list) else []
+    name = extra[0].get("key", "") if extra and isinstance(extra[0], dict) else ""
+    field = request.route_handler.parsed_fn_signature.parameters.get(name.partition(".")[0])
+    if name == "data":
+        raise jsons.malformed() from error
+    if field is None:
+        raise invalid(name or "request", "is not valid") from error
+    shown = getattr(field.kwarg_definition, "query", None) or name
+    rule = complaints.rule(_declared(field)) or complaints.refusal(extra[0]["message"], str).facts["rule"]
+    # Ids have a sentence of their own at every door that words them.
+    text = f"{shown} {rule}" if shown.endswith("_id") else None
+    raise invalid(shown, rule, text=text) from error
+
+
+def _declared(field: FieldDefinition) -> Any:
+    """Return a parameter's type with the bounds that were declared beside it."""
+    given = field.kwarg_definition
+    bounds = {name: getattr(given, name, None) for name in ("ge", "le", "min_length", "max_length")}
+    set_ones = {name: bound for name, bound in bounds.items() if bound is not None}
+    return Annotated[field.annotation, msgspec.Meta(**set_ones)] if set_ones else field.annotation

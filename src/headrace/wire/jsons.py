@@ -1,0 +1,105 @@
+"""JSON in: bytes to typed records, and a decoder's complaint to a refusal that names the field. Encoding is msgspec's own."""
+
+import re
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.wire import complaints
+
+T = TypeVar("T")
+
+MAX_DEPTH = 100
+MALFORMED = "Invalid JSON body"
+
+_BOM = b"\xef\xbb\xbf"
+_LONE = b"\\ufffd"
+# Skips every escape that is not \u, keeps a high surrogate with its low one, and catches any surrogate left alone.
+_ESCAPES = re.compile(rb"\\[^u]|(?P<pair>\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|(?P<lone>\\u[dD][89a-fA-F]..)")
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Return `body` as `kind`. Null counts as absent; raises the refusals `malformed` and `invalid`."""
+    if too_deep(body):
+        raise invalid("body", f"must not be nested deeper than {MAX_DEPTH}")
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        return _mended(body, kind, error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        repaired = repair(body)
+        if repaired == body:
+            raise malformed() from None
+    try:
+        return _decoder(kind).decode(repaired)
+    except msgspec.ValidationError as error:
+        return _mended(repaired, kind, error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise malformed() from None
+
+
+def malformed() -> Refusal:
+    return Refusal(Kind.MALFORMED, MALFORMED, field="body", rule="must be JSON", type="value")
+
+
+def repair(body: bytes) -> bytes:
+    """Return `body` without a byte order mark and with U+FFFD for every surrogate that stands alone."""
+    return _ESCAPES.sub(lambda hit: _LONE if hit["lone"] else hit[0], body.removeprefix(_BOM))
+
+
+def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
+    """Tell whether arrays and objects nest deeper than `limit`; what stands inside texts does not count."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
+    depth = 0
+    for token in _TOKENS.finditer(body):
+        if token.lastgroup == "open":
+            depth += 1
+            if depth > limit:
+                return True
+        elif token.lastgroup == "close":
+            depth -= 1
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _mended(body: bytes, kind: Any, error: msgspec.ValidationError) -> Any:
+    """Decode once more with the nulls gone that `kind` does not take, or raise what is wrong."""
+    if "got `null`" not in str(error):
+        raise complaints.refusal(str(error), kind) from None
+    tree = msgspec.json.decode(body)
+    for _ in range(tree_size(tree)):
+        try:
+            return msgspec.convert(tree, kind)
+        except msgspec.ValidationError as again:
+            error = again
+        if "got `null`" not in str(error) or not _drop(tree, complaints.steps(str(error))):
+            break
+    raise complaints.refusal(str(error), kind) from None
+
+
+def tree_size(tree: Any) -> int:
+    """Return the number of members on the levels that a field's path may reach, plus one: a bound for repairs."""
+    if not isinstance(tree, dict):
+        return 1
+    return 2 + sum(1 + (len(value) if isinstance(value, (list, dict)) else 0) for value in tree.values())
+
+
+def _drop(tree: Any, path: tuple[str | int, ...]) -> bool:
+    """Delete the member at `path`; False when it cannot be named or is no object's member."""
+    for step in path[:-1]:
+        try:
+            tree = tree[step]
+        except (LookupError, TypeError):
+            return False
+    if not path or not isinstance(tree, dict) or path[-1] not in tree:
+        return False
+    del tree[path[-1]]
+    return True
