@@ -1,4 +1,4 @@
-"""Counters: what the process counted and measured since it started, printed as Prometheus text. Imports nothing of ours."""
+"""Counters: what the process counted and measured since it started, printed as Prometheus text."""
 
 import threading
 from bisect import bisect_left
@@ -73,7 +73,7 @@ class Counters:
             cells[-1] += 1
 
     def gauge(self, name: str, read: Callable[[], Reading], labels: Labels = ()) -> None:
-        """Name something that is asked for its value when the metrics are printed: a number, or one per set of labels."""
+        """Name something that is asked for its value at printing: a number, or one per set of labels."""
         self._gauges[self._metrics[name].name, labels] = read
 
     def value(self, name: str, labels: Labels = ()) -> float:

@@ -1,4 +1,4 @@
-"""Request bodies: read and decompressed under a limit. What the bytes mean is the matter of `jsons` and of the doors."""
+"""Request bodies: read and decompressed under a limit. What the bytes mean, `jsons` and the doors know."""
 
 import asyncio
 import io
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # It ships no types.
 import zstandard
 
 from headrace.core.refusals import Kind, Refusal, invalid

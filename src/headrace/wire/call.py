@@ -1,4 +1,4 @@
-"""One request on its way through a door, and the answer to it. Who fills what, in order: origin, the door's admission, body."""
+"""One request on its way through a door, and the answer to it."""
 
 import re
 import secrets
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from headrace.core.limits.windows import Standing
 from headrace.core.principal import Principal
 from headrace.wire import address
 from headrace.wire.headers import Header
 
 if TYPE_CHECKING:
     from headrace.core.house import House
+    from headrace.core.limits.windows import Standing
     from headrace.wire.door import Door, Route
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +42,7 @@ def answer(status: int, record: Any, *headers: Header) -> Answer:
 
 
 class Call:
-    """One request. `who` is set by the door's admission, `body` (decompressed) before the handler runs.
+    """One request. `principal` is set by the door's admission, `body` (decompressed) before the handler runs.
 
     `rates` are the budgets it was counted in; `added` are headers for the answer, whoever makes it.
     """
@@ -63,7 +63,6 @@ class Call:
         self.rates: tuple[Standing, ...] = ()
         self.added: list[Header] = []
         self.body = b""
-        self.params: dict[str, str] = {}
 
     @property
     def who(self) -> Principal:

@@ -1,4 +1,4 @@
-"""A decoder's complaint (`Expected int, got str - at $.logs[0].x`) to the house's words (`logs[0].x: must be an integer`)."""
+"""A decoder's complaint (`Expected int, got str - at $.a[0].x`) in the house's words (`a[0].x: must be an integer`)."""
 
 import re
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The Door record: all that the origin knows of a documented API. Doors are values; they are made in `doors/*` and `web`."""
+"""The Door record: all that the origin knows of a documented API. Doors are made in `doors/*` and `web`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -121,7 +121,5 @@ def routes_of(door: Door) -> list[Route]:
 
 def plain(path: str) -> str:
     """Return a template without the framework's types: `/a/{b:str}` -> `/a/{b}`."""
-    out = []
-    for part in path.split("/"):
-        out.append(part.partition(":")[0] + "}" if part.startswith("{") else part)
-    return "/".join(out)
+    parts = (part.partition(":")[0] + "}" if part.startswith("{") else part for part in path.split("/"))
+    return "/".join(parts)

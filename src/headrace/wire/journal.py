@@ -1,4 +1,4 @@
-"""The server's own log: JSON lines on standard error. Nothing secret gets in: no query, no header, no body, no key in a path."""
+"""The server's own log: JSON lines on standard error. Nothing secret gets in: no query, header, body or key."""
 
 import logging
 import sys

@@ -1,15 +1,13 @@
-"""JSON in: bytes to typed records, and a decoder's complaint to a refusal that names the field. Encoding is msgspec's own."""
+"""JSON in: bytes to typed records, or a refusal that names the field. Encoding is msgspec's own."""
 
 import re
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.wire import complaints
-
-T = TypeVar("T")
 
 MAX_DEPTH = 100
 MALFORMED = "Invalid JSON body"
@@ -21,7 +19,7 @@ _ESCAPES = re.compile(rb"\\[^u]|(?P<pair>\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|(?P
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 
 
-def decode(body: bytes, kind: type[T]) -> T:
+def decode(body: bytes, kind: Any) -> Any:
     """Return `body` as `kind`. Null counts as absent; raises the refusals `malformed` and `invalid`."""
     if too_deep(body):
         raise invalid("body", f"must not be nested deeper than {MAX_DEPTH}")

@@ -1,4 +1,4 @@
-"""The ASGI application on the port: picks a door by path, runs the checks in their order, answers in that door's envelope.
+"""The ASGI application on the port: picks a door by path, runs the checks in order, answers in that door's envelope.
 
 Order: path and method, the door's admission (budgets, credential, scope), size and encoding, content type, handler.
 """
@@ -13,7 +13,7 @@ from headrace.core.refusals import Kind, Refusal
 from headrace.kit.database import UnreachableError
 from headrace.kit.times import SECOND
 from headrace.wire import body, journal
-from headrace.wire.call import JSON, Answer, Call, Message, Receive, Scope, Send
+from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send
 from headrace.wire.door import Door, Route, Terms, routes_of
 from headrace.wire.framework import dispatch, framework
 from headrace.wire.headers import FAMILIES, Header, cors, preflight, rate_headers

@@ -1,12 +1,10 @@
 """A door's routes by path: which template a path matches, and with which methods. No redirects: `/a/` is not `/a`."""
 
 from collections.abc import Iterable
-from urllib.parse import unquote
 
 from headrace.wire.door import Route
 
 Methods = dict[str, Route]
-Found = tuple[Methods, dict[str, str]]
 
 
 class Table:
@@ -33,9 +31,9 @@ class Table:
             # Two names for one parameter (`{project_slug}`, `{project_id}`) are one place with two methods.
             if ["{" if part.startswith("{") else part for part in known] == shape:
                 return methods
-        methods: Methods = {}
-        same.append((parts, methods))
-        return methods
+        added: Methods = {}
+        same.append((parts, added))
+        return added
 
     def find(self, path: str) -> Methods | None:
         """Return the routes at `path` by method, or None where there is nothing."""
@@ -44,14 +42,7 @@ class Table:
             return fixed
         parts = path.split("/")
         for template, methods in self._open.get(len(parts), ()):
-            if all(
-                part and (part == own or own.startswith("{")) for own, part in zip(template[1:], parts[1:], strict=True)
-            ):
+            pairs = zip(template[1:], parts[1:], strict=True)
+            if all(part and (part == own or own.startswith("{")) for own, part in pairs):
                 return methods
         return None
-
-
-def params(template: str, path: str) -> dict[str, str]:
-    """Return what the parts of `path` that `template` leaves open hold, by name."""
-    pairs = zip(template.split("/"), path.split("/"), strict=True)
-    return {own[1:-1]: unquote(part) for own, part in pairs if own.startswith("{")}
