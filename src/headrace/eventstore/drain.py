@@ -1,0 +1,195 @@
+"""Drain: one thread that moves sealed segments from the durable log into the engine, exactly once, and tells what came.
+
+Every step may be repeated after a crash: the insert by its token, the summary by reading ids, the caller's fold by the
+segment's name. Rows that the engine cannot read are the work of `quarantine`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from headrace.eventstore import quarantine
+from headrace.eventstore.engine import Engine, EngineError
+from headrace.eventstore.segments import Segment
+
+log = logging.getLogger(__name__)
+
+TRIES_BEFORE_SIFTING = 3
+LONGEST_PAUSE = 10.0  # Seconds between tries while the engine or the caller fails.
+
+
+class ProjectDay(msgspec.Struct, array_like=True, frozen=True):
+    """Rows that one project received in this segment; `day` is the UTC day of arrival, counted from 1970."""
+
+    tenant: int
+    project: int
+    day: int
+    rows: int
+
+
+class ErrorSummary(msgspec.Struct, array_like=True, frozen=True):
+    """What one error group received in this segment, per hour of event time (us); the sample is its newest event."""
+
+    tenant: int
+    project: int
+    fingerprint: str
+    hour: int
+    rows: int
+    first_ts: int
+    last_ts: int
+    error_type: str | None
+    error_message: str | None
+    platform: str | None
+    sample_ts: int
+    sample_id: int
+
+
+class Drained(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that is searchable now. `last_id` is exclusive; the name is unique for ever."""
+
+    name: str
+    first_id: int
+    last_id: int
+    projects: list[ProjectDay]
+    errors: list[ErrorSummary]
+
+
+class Log(Protocol):
+    """What the drain uses of the Wal."""
+
+    def next_sealed(self, timeout: float) -> Segment | None: ...
+    def done(self, segment: Segment) -> None: ...
+
+
+OF_SEGMENT = "id >= {first:UInt64} AND id < {last:UInt64}"
+# A row deleted since counts all the same: it was received.
+WITH_DELETED = {"apply_deleted_mask": 0}
+
+PROJECTS = f"""
+SELECT tenant, project, intDiv(received_at, 86400000000) AS day, count() FROM events WHERE {OF_SEGMENT}
+GROUP BY tenant, project, day ORDER BY tenant, project, day"""
+
+HOUR = 3_600_000_000
+ERRORS = f"""
+SELECT tenant, project, error_fingerprint, ts - positiveModulo(ts, {HOUR}) AS hour, count(), min(ts), max(ts),
+  argMax(error_type, (ts, id)) AS type, argMax(error_message, (ts, id)) AS message,
+  argMax(platform, (ts, id)) AS platform,
+  max(ts), argMax(id, (ts, id))
+FROM events WHERE {OF_SEGMENT} AND error_fingerprint != ''
+GROUP BY tenant, project, error_fingerprint, hour ORDER BY tenant, project, error_fingerprint, hour"""
+
+
+def summary(engine: Engine, segment: Segment) -> Drained:
+    """Count what of the segment lies in the engine."""
+    ids = {"first": segment.first_id, "last": segment.last_id}
+    errors = engine.query(ERRORS, ids, row=ErrorSummary, settings=WITH_DELETED, seconds=60)
+    return Drained(
+        name=segment.name,
+        first_id=segment.first_id,
+        last_id=segment.last_id,
+        projects=engine.query(PROJECTS, ids, row=ProjectDay, settings=WITH_DELETED, seconds=60),
+        errors=[with_absent(error) for error in errors],
+    )
+
+
+def with_absent(error: ErrorSummary) -> ErrorSummary:
+    """Read stored texts: "" is absent, one NUL is empty."""
+    read = {name: stored_text(getattr(error, name)) for name in ("error_type", "error_message", "platform")}
+    return msgspec.structs.replace(error, **read)
+
+
+def stored_text(value: str | None) -> str | None:
+    return None if not value else "" if value == "\0" else value
+
+
+class Drain:
+    """The thread. `start`, then `stop`; the counters may be read at any time."""
+
+    def __init__(self, engine: Engine, wal: Log, on_drained: Callable[[Drained], None]) -> None:
+        self.engine, self.wal, self.on_drained = engine, wal, on_drained
+        self.stopping = threading.Event()
+        self.changed = threading.Condition()
+        self.stored_id = 0  # Ids below it, of this log, are searchable.
+        self.segments = self.rows = self.failures = self.quarantined = 0
+        self.trouble: str | None = None
+        self.thread = threading.Thread(target=self.run, name="drain", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            segment = self.wal.next_sealed(0.2)
+            if segment is not None:
+                self.persist(segment)
+
+    def persist(self, segment: Segment) -> None:
+        """Drain one segment, however long the engine or the caller fails; gives up only when stopped."""
+        pause, tries = 0.05, 0
+        while True:
+            try:
+                self.drain(segment, sift=tries >= TRIES_BEFORE_SIFTING)
+            # The edge of a thread: whatever fails here (engine, disk, the caller's fold), the events stay in the log
+            # and must be tried again, or ingest would stop for ever without a word.
+            except Exception as problem:  # noqa: BLE001 - see above
+                tries += 1
+                self.failures += 1
+                self.trouble = f"segment {segment.name}: {problem}"
+                log.warning("Segment %s could not be stored, try %d: %s", segment.name, tries, problem)
+                if self.stopping.wait(pause):
+                    return
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self.trouble = None
+                return
+
+    def drain(self, segment: Segment, *, sift: bool = False) -> None:
+        """Insert, verify, tell, forget. With `sift`, put what cannot be read into the quarantine first."""
+        bad = 0
+        if sift and not quarantine.readable(self.engine, segment.path):
+            bad = quarantine.sift(self.engine, segment)
+        else:
+            self.engine.insert_segment(segment.path, token=segment.name)
+        drained = summary(self.engine, segment)
+        stored = sum(project.rows for project in drained.projects)
+        if stored < segment.rows - bad:
+            drained = self.fill(segment, stored, bad)
+        self.on_drained(drained)
+        self.wal.done(segment)
+        with self.changed:
+            self.segments += 1
+            self.rows += segment.rows
+            self.quarantined += bad
+            self.stored_id = segment.last_id
+            self.changed.notify_all()
+
+    def fill(self, segment: Segment, stored: int, bad: int) -> Drained:
+        """Insert the rows that are missing although the engine took the segment, then count again.
+
+        It happens when the engine forgot rows it had reported (a lost part), so the first token no longer helps.
+        """
+        log.error("Segment %s has %d of %d rows in the engine; inserting the rest", segment.name, stored, segment.rows)
+        if bad:
+            raise EngineError(f"{stored} of {segment.rows - bad} rows are stored")
+        of_segment = f"id >= {segment.first_id} AND id < {segment.last_id}"
+        missing = f"first_id + n - 1 NOT IN (SELECT id FROM events WHERE {of_segment})"
+        self.engine.insert_segment(segment.path, token=f"{segment.name}.fill.{stored}", condition=missing)
+        drained = summary(self.engine, segment)
+        found = sum(project.rows for project in drained.projects)
+        if found < segment.rows:
+            raise EngineError(f"{found} of {segment.rows} rows are stored")
+        return drained
+
+    def wait(self, last_id: int, timeout: float) -> bool:
+        """Wait until every event below `last_id` of this log is searchable."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.stored_id >= last_id, timeout)
+
+    def stop(self) -> None:
+        """Stop after the segment in hand; what is left stays in the log for the next start."""
+        self.stopping.set()
+        if self.thread.is_alive():
+            self.thread.join()

@@ -1,0 +1,312 @@
+"""Engine: the one seam to the columnar store, embedded (chDB) or a ClickHouse server. What is asked is in `queries`.
+
+A client serialises its queries, so each thread borrows one of a pool; the drain and the canceller have their own.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from headrace.eventstore import schema
+
+Row = TypeVar("Row")
+Parameters = Mapping[str, Any]
+
+NO_SPACE, MEMORY, TIME, CANCELLED = 243, 241, 159, 394
+# Codes of the engine that tell of the question, not of the engine, with what to tell the person who asked.
+REFUSED: dict[int, tuple[str, str]] = {
+    158: ("rows", "The search would read too many rows; narrow the time range or add a filter."),
+    396: ("rows", "The answer would have too many rows; narrow the time range or add a filter."),
+    TIME: ("time", "The search took too long; narrow the time range or add a filter."),
+    160: ("time", "The search would take too long; narrow the time range or add a filter."),
+    MEMORY: ("memory", "The search needs too much memory; narrow the time range or group by something rarer."),
+    CANCELLED: ("cancelled", "The search was cancelled."),
+    427: ("pattern", "The pattern is not a valid regular expression."),
+}
+
+
+class EngineError(Exception):
+    """The engine failed or refused; `code` is its number, or None when it could not be reached."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class QueryRefused(EngineError):  # noqa: N818 - a refusal is no error
+    """A question over its limits, or cancelled. `kind`: rows, time, memory, cancelled, pattern, busy."""
+
+    def __init__(self, kind: str, text: str, code: int | None = None) -> None:
+        super().__init__(text, code)
+        self.kind, self.text = kind, text
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    memory_bytes: int = 400_000_000  # Of the whole embedded engine; a query gets half of it.
+    mark_cache_bytes: int = 64 << 20
+    query_threads: int = 4
+    query_seconds: float = 10.0
+    query_rows: int = 0  # Most rows that one query may read; 0 is no limit.
+    wait_seconds: float = 10.0  # For a free client, before the query is refused as busy.
+
+
+class Client(Protocol):
+    """What we use of clickhouse_connect's client, which both its backends have."""
+
+    def raw_query(self, query: str, parameters: Any = ..., *, fmt: str | None = ...) -> bytes: ...
+    def command(self, cmd: str, parameters: Any = ..., data: bytes | None = ..., settings: Any = ...) -> Any: ...
+    def close(self) -> None: ...
+
+
+def quoted(text: str) -> str:
+    """Return an SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def clause(settings: Mapping[str, str | float]) -> str:
+    """Return a SETTINGS clause. On chDB it is the only way that costs no further statements."""
+    if not settings:
+        return ""
+    return " SETTINGS " + ", ".join(f"{name} = {quoted(str(value))}" for name, value in settings.items())
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn the library's errors into ours."""
+    try:
+        yield
+    except ClickHouseError as problem:
+        code = getattr(problem, "code", None)
+        if code in REFUSED:
+            raise QueryRefused(*REFUSED[code], code) from problem
+        raise EngineError(str(problem).partition("\n")[0], code) from problem
+
+
+class Engine:
+    """An open store. Make it with `open_embedded` or `open_server`; every method may be called from any thread."""
+
+    def __init__(self, clients: list[Client], options: EngineOptions, *, embedded: bool, folder: Path | None) -> None:
+        self.options, self.embedded, self.folder = options, embedded, folder
+        self.clients = clients
+        self.drainer, self.control, *rest = clients
+        self.free: queue.LifoQueue[Client] = queue.LifoQueue()
+        for client in rest:
+            self.free.put(client)
+        self.draining = threading.Lock()
+        self.closed = False
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def query(
+        self,
+        sql: str,
+        params: Parameters | None = None,
+        *,
+        row: type[Row],
+        comment: str = "",
+        seconds: float | None = None,
+        settings: Mapping[str, str | float] | None = None,
+    ) -> list[Row]:
+        """Run a SELECT and decode each row as `row`: a tuple type, or a Struct with array_like=True, columns in order.
+
+        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. Raises QueryRefused or
+        EngineError.
+        """
+        options = self.options
+        limits: dict[str, str | float] = {
+            "max_execution_time": seconds or options.query_seconds,
+            "max_rows_to_read": options.query_rows,
+            "output_format_json_quote_64bit_integers": 0,
+            "output_format_json_escape_forward_slashes": 0,
+            "max_memory_usage": options.memory_bytes // 2,
+            **(settings or {}),
+        }
+        if comment:
+            limits["log_comment"] = comment
+        with self.client() as client, translated():
+            answer = client.raw_query(sql + clause(limits), dict(params or {}), fmt="JSONCompactEachRow")
+        return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
+
+    def one(self, sql: str, params: Parameters | None = None, *, row: type[Row], comment: str = "") -> Row:
+        """Run a SELECT of exactly one row."""
+        (only,) = self.query(sql, params, row=row, comment=comment)
+        return only
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        try:
+            client = self.free.get(timeout=self.options.wait_seconds)
+        except queue.Empty:
+            raise QueryRefused("busy", "Too many searches run at the moment; try again shortly.") from None
+        try:
+            yield client
+        finally:
+            self.free.put(client)
+
+    def cancel(self, comment: str) -> None:
+        """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""
+        with translated():
+            self.control.command(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(comment)} ASYNC")
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    def command(self, sql: str, params: Parameters | None = None) -> None:
+        """Run a statement that answers nothing (DDL, DELETE), on the drain's client."""
+        with self.draining, translated():
+            self.drainer.command(sql, dict(params or {}))
+
+    def insert_file(self, path: Path, insert: str, structure: str, *, token: str = "") -> None:
+        """Run an INSERT ... SELECT whose `{source}` is the file of JSON lines, once per token.
+
+        The embedded engine reads the file itself; to a server it goes as the body, as a server's `file()` is its disk.
+        """
+        settings = schema.READING | ({"insert_deduplication_token": token} if token else {})
+        with self.draining, translated():
+            if self.embedded:
+                source = f"file({quoted(str(path))}, 'JSONEachRow', {quoted(structure)})"
+                self.drainer.command(insert.replace("{source}", source) + clause(settings))
+            else:
+                source = f"input({quoted(structure)})"
+                statement = insert.replace("{source}", source) + " FORMAT JSONEachRow"
+                self.drainer.command(statement, data=path.read_bytes(), settings=settings)
+
+    def insert_segment(self, path: Path, *, token: str, condition: str = "") -> None:
+        """Insert a segment's events, once per token. All or, when the engine refuses, none of them."""
+        self.insert_file(path, schema.insert_rows("events", condition), schema.SEGMENT_STRUCTURE, token=token)
+
+    def read_segment(self, path: Path) -> None:
+        """Read a segment as an insert would, without storing it; raises EngineError where an insert would."""
+        self.insert_file(path, schema.insert_rows("events_probe"), schema.SEGMENT_STRUCTURE)
+
+    def close(self) -> None:
+        """Close every client; waits for the queries that run."""
+        self.closed = True
+        for client in self.clients:
+            client.close()
+
+
+def open_embedded(folder: Path, options: EngineOptions | None = None) -> Engine:
+    """Open the engine inside this process. A folder belongs to one process, and a process has one folder.
+
+    Raises EngineError with a sentence for the operator.
+    """
+    options = options or EngineOptions()
+    folder.mkdir(parents=True, exist_ok=True)
+    chdb_options = {
+        "max_server_memory_usage": str(options.memory_bytes),
+        "mark_cache_size": str(options.mark_cache_bytes),
+        "background_pool_size": "1",  # One core merges, the others answer.
+        "background_merges_mutations_concurrency_ratio": "2",
+    }
+
+    def connect() -> Client:
+        client: Client = clickhouse_connect.get_client(
+            interface="chdb", path=str(folder), chdb_options=chdb_options, settings={"max_threads": 2}
+        )
+        return client
+
+    return opened(connect, options, embedded=True, folder=folder)
+
+
+def open_server(url: str, options: EngineOptions | None = None) -> Engine:
+    """Connect to a ClickHouse server, `http[s]://user:password@host:port/database`; a missing database is made."""
+    options = options or EngineOptions()
+    parts = urlsplit(url)
+    database = parts.path.strip("/") or "headrace"
+
+    def connect(name: str | None = None) -> Client:
+        client: Client = clickhouse_connect.get_client(
+            interface=parts.scheme,
+            host=parts.hostname,
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=name or database,
+            send_receive_timeout=300,
+            autogenerate_session_id=False,
+        )
+        return client
+
+    with translated():
+        first = connect("default")
+        first.command("CREATE DATABASE IF NOT EXISTS `" + database.replace("`", "") + "`")
+        first.close()
+    return opened(connect, options, embedded=False, folder=None)
+
+
+def opened(connect: Any, options: EngineOptions, *, embedded: bool, folder: Path | None) -> Engine:
+    """Open the clients, try what we build on, bring the schema up to date."""
+    clients: list[Client] = []
+    try:
+        with translated():
+            clients.extend(connect() for _ in range(options.query_threads + 2))
+        engine = Engine(clients, options, embedded=embedded, folder=folder)
+        check_features(engine)
+        migrate(engine)
+    except EngineError as problem:
+        for client in clients:
+            client.close()
+        raise opening_failed(problem, folder) from problem
+    return engine
+
+
+def opening_failed(problem: EngineError, folder: Path | None) -> EngineError:
+    text = str(problem)
+    if folder is None:
+        return EngineError(f"The event server cannot be used: {text}", problem.code)
+    if "already initialized" in text:
+        return EngineError(f"This process has another event folder open; it cannot open {folder} too.", problem.code)
+    if "lock" in text or "EmbeddedServer" in text:
+        return EngineError(f"Another process has the event folder {folder} open; stop it first. ({text})", problem.code)
+    return EngineError(f"The event folder {folder} cannot be opened: {text}", problem.code)
+
+
+def check_features(engine: Engine) -> None:
+    """Refuse an engine that lacks what exactness and search stand on."""
+    create = """
+        CREATE TABLE feature_test (
+          k UInt32, m Map(LowCardinality(String), String), t String,
+          INDEX i lower(t) TYPE text(tokenizer = 'splitByNonAlpha')
+        ) ENGINE = MergeTree ORDER BY k
+        SETTINGS non_replicated_deduplication_window = 100, map_serialization_version = 'with_buckets'"""
+    insert = (
+        "INSERT INTO feature_test SELECT 1, map('a', 'b'), 'One Two' FROM numbers(1)"
+        " SETTINGS insert_deduplication_token = 'once', max_threads = 1"
+    )
+    engine.command("DROP TABLE IF EXISTS feature_test")
+    try:
+        engine.command(create)
+        engine.command(insert)
+        engine.command(insert)
+        found = engine.one("SELECT count() FROM feature_test WHERE hasAllTokens(lower(t), 'two')", row=tuple[int])
+    except EngineError as problem:
+        lacks = f"the engine lacks a feature that Headrace needs (version 26.2 or later has them): {problem}"
+        raise EngineError(lacks, problem.code) from problem
+    finally:
+        engine.command("DROP TABLE IF EXISTS feature_test")
+    if found != (1,):
+        raise EngineError("the engine stores a repeated insert twice, so exactly-once storage cannot be kept.")
+
+
+def migrate(engine: Engine) -> None:
+    """Create what is missing, then run the migrations that this store has not seen."""
+    for statement in (schema.VERSIONS, schema.EVENTS, schema.PROBE, schema.QUARANTINE):
+        engine.command(statement)
+    rows = engine.query("SELECT max(version), count() FROM schema_versions", row=tuple[int, int])
+    version, known = rows[0]
+    newest = len(schema.MIGRATIONS)
+    if version > newest:
+        raise EngineError(f"it was written by a later release (schema {version}; this release knows {newest}).")
+    for number, statement in enumerate(schema.MIGRATIONS[version:] if known else (), version + 1):
+        engine.command(statement)
+        engine.command(f"INSERT INTO schema_versions VALUES ({number})")
+    if not known:
+        engine.command(f"INSERT INTO schema_versions VALUES ({newest})")
