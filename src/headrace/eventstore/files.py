@@ -14,7 +14,11 @@ class Files:
     def create(self, path: Path) -> int:
         """Create the file and make its name durable; returns its descriptor."""
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self.sync_folder(path.parent)
+        try:
+            self.sync_folder(path.parent)
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def write(self, descriptor: int, chunks: Sequence[bytes]) -> None:

@@ -28,13 +28,17 @@ class Line(msgspec.Struct):
 
 
 class Segment(msgspec.Struct, kw_only=True):
-    """One segment. `last_id` is exclusive; `arrivals` counts rows by (tenant, project, UTC day of arrival)."""
+    """One segment. `last_id` is exclusive; `arrivals` counts rows by (tenant, project, UTC day of arrival).
+
+    `size` and `rows` are what is durable; the file holds more while `whole` is false, after a failed write.
+    """
 
     path: Path
     first_id: int
     last_id: int
     rows: int = 0
     size: int = 0
+    whole: bool = True
     arrivals: Counter[tuple[int, int, int]] = msgspec.field(default_factory=Counter)
 
     @property
@@ -79,8 +83,8 @@ def durable_size(data: bytes) -> int:
     """Return how many bytes of an open segment to keep.
 
     Acknowledged lines lie before any torn one, for each commit syncs all that was written before it; so what follows
-    the last whole line was never acknowledged. A bad line among whole ones is damage of the medium: it stays, and the drain
-    puts it into the quarantine.
+    the last whole line was never acknowledged. A bad line among whole ones is damage of the medium: it stays, and the
+    drain puts it into the quarantine.
     """
     keep = 0
     for offset, line in lines_of(data):

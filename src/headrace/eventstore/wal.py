@@ -19,6 +19,7 @@ from headrace.eventstore.files import Files
 from headrace.eventstore.rows import Event, Group
 from headrace.eventstore.segments import DAY, Segment, recover
 
+STOPPED = "the durable log stopped working"
 ID_BITS = 53  # Microseconds since 1970 fit until the year 2255; the node's number stands above them.
 
 
@@ -27,12 +28,13 @@ class WalError(Exception):
 
 
 class Limits(NamedTuple):
-    """When a segment is sealed, and how many bytes may wait to be drained."""
+    """When a segment is sealed (bytes, rows, seconds), and how many bytes may wait to be drained."""
 
     segment_bytes: int = 16 << 20
     segment_rows: int = 50_000
     segment_age: float = 0.4
     waiting_bytes: int = 2 << 30
+    mend_pause: float = 1.0  # Seconds between tries to cut what a failed write left.
 
 
 class Commit:
@@ -70,10 +72,9 @@ class Commit:
             self.error = error
             self.finished.set()
             futures, self.futures = self.futures, []
-        if futures:
-            loop = futures[0].get_loop()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(release, futures)
+        for loop in {future.get_loop() for future in futures}:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
+                loop.call_soon_threadsafe(release, [future for future in futures if future.get_loop() is loop])
 
 
 def release(futures: list[asyncio.Future[None]]) -> None:
@@ -120,13 +121,15 @@ class Wal:
         self.depths: Counter[tuple[int, int]] = Counter()
         self.closing = False
         self.broken: str | None = None
+        self.torn: list[Segment] = []  # Their files hold refused lines that the disk would not let us cut.
         self.descriptors: dict[int, int] = {}
         self.commits = 0
         folder.mkdir(parents=True, exist_ok=True)
         for segment in recover(folder, files):
             self.note(segment)
         ends = [segment.last_id for segment in self.sealed]
-        self.next_id = max(node << ID_BITS | clock(), self.read_mark(), *ends, 1)
+        self.mark = self.read_mark()
+        self.next_id = max(node << ID_BITS | clock(), self.mark, *ends, 1)
         self.committer = threading.Thread(target=self.run, name="wal-committer", daemon=True)
 
     @classmethod
@@ -156,10 +159,10 @@ class Wal:
         rows = len(events)
         with self.lock:
             self.check()
-            batch = self.batch()
             first_id = self.next_id
             group = Group(rows, tenant, project, received_at, retention_days, first_id, events)
             line = self.encoder.encode(group) + b"\n"
+            batch = self.batch()
             self.next_id += rows
             batch.chunks.append(line)
             batch.groups.append((rows, tenant, project, received_at, first_id + rows))
@@ -202,33 +205,63 @@ class Wal:
     # -- the committer -----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        while (batch := self.take()) is not None:
-            error = None
-            if batch.chunks:
-                error = self.write(batch)
-                batch.commit.finish(error)
-            if batch.last or error is not None:
-                self.seal(batch.segment)
+        try:
+            while (batch := self.take()) is not None:
+                self.commit(batch)
+            for segment in list(self.torn):
+                self.seal(segment)
+        finally:
+            self.abandon()
+
+    def commit(self, batch: Batch) -> None:
+        error: WalError | None = WalError(STOPPED)
+        try:
+            error = self.write(batch) if batch.chunks else None
+        finally:
+            batch.commit.finish(error)
+        if batch.last or error is not None:
+            self.seal(batch.segment)
+
+    def abandon(self) -> None:
+        """Refuse what nobody will write any more: after a bug in the committer no request may wait for ever."""
+        with self.lock:
+            if not self.closing:
+                self.broken = STOPPED
+            left = list(self.batches)
+            self.batches.clear()
+            for batch in left:
+                self.forget(batch)
+        for batch in left:
+            batch.commit.finish(WalError(STOPPED))
 
     def take(self) -> Batch | None:
         """Wait for the next batch to write; None once the log is closed and all is written."""
         with self.lock:
             while True:
+                # The age comes first: under a steady load there is always a batch, and nothing would be sealed.
+                if self.current is not None and (self.closing or self.age() >= self.limits.segment_age):
+                    self.batch().last = True
+                    self.current = None
                 if self.batches:
                     return self.batches.popleft()
-                if self.current is not None and (self.closing or self.age() >= self.limits.segment_age):
-                    batch, self.current = Batch(self.current.segment), None
-                    batch.last = True
-                    return batch
                 if self.closing:
                     return None
-                self.work.wait(None if self.current is None else max(0.001, self.limits.segment_age - self.age()))
+                if not self.work.wait(self.patience()) and self.torn:
+                    batch = Batch(self.torn[0])
+                    batch.last = True
+                    return batch
+
+    def patience(self) -> float | None:
+        """Seconds until the committer has something to do although nothing arrives."""
+        if self.torn:
+            return self.limits.mend_pause
+        return None if self.current is None else max(0.001, self.limits.segment_age - self.age())
 
     def age(self) -> float:
         return time.monotonic() - self.opened_at
 
     def write(self, batch: Batch) -> WalError | None:
-        """Write and sync one batch; on failure cut the file back to what was durable, so that no refused line is stored."""
+        """Write and sync one batch; on failure cut the file back before anybody is told: no refused line stays."""
         segment = batch.segment
         try:
             descriptor = self.descriptors.get(segment.first_id)
@@ -237,7 +270,9 @@ class Wal:
             self.files.write(descriptor, batch.chunks)
             self.files.sync(descriptor)
         except OSError as problem:
-            self.give_up(batch, problem)
+            segment.whole = False
+            self.cut(segment)
+            self.give_up(batch)
             return WalError(f"the disk refused the write: {problem.strerror or problem}")
         segment.size += sum(map(len, batch.chunks))
         for group in batch.groups:
@@ -245,14 +280,9 @@ class Wal:
         self.commits += 1
         return None
 
-    def give_up(self, batch: Batch, problem: OSError) -> None:
-        """Undo a failed batch. Its segment takes no more lines: after a failed sync the cache may lie about its pages."""
+    def give_up(self, batch: Batch) -> None:
+        """Forget a failed batch. Its segment takes no more lines: after a failed sync its cached pages may lie."""
         segment = batch.segment
-        try:
-            if segment.path.exists():
-                self.files.truncate(segment.path, segment.size)
-        except OSError as second:
-            self.broken = f"the disk refuses to be written and to be mended: {problem.strerror}; {second.strerror}"
         with self.lock:
             if self.current is not None and self.current.segment is segment:
                 self.current = None
@@ -266,17 +296,36 @@ class Wal:
 
     def forget(self, batch: Batch) -> None:
         self.waiting_bytes -= sum(map(len, batch.chunks))
+        arrivals: Counter[tuple[int, int, int]] = Counter()
         for rows, tenant, project, received_at, _last in batch.groups:
-            self.arrivals[tenant, project, received_at // DAY] -= rows
+            arrivals[tenant, project, received_at // DAY] += rows
+        self.lower(arrivals)
+
+    def lower(self, arrivals: Counter[tuple[int, int, int]]) -> None:
+        """Take rows out of the counts; a count of zero goes, so that the counts name only what waits."""
+        for (tenant, project, day), rows in arrivals.items():
+            self.arrivals[tenant, project, day] -= rows
+            if not self.arrivals[tenant, project, day]:
+                del self.arrivals[tenant, project, day]
             self.depths[tenant, project] -= rows
+            if not self.depths[tenant, project]:
+                del self.depths[tenant, project]
 
     def seal(self, segment: Segment) -> None:
-        """Close a segment for good and offer it to the drain; an empty one (its only write failed) is removed."""
+        """Close a segment for good and offer it to the drain; an empty one (its only write failed) is removed.
+
+        A segment that cannot be cut back waits in `torn`, and the log takes nothing meanwhile: the drain must not see
+        its refused lines.
+        """
+        if not self.cut(segment):
+            return
         descriptor = self.descriptors.pop(segment.first_id, None)
         if descriptor is not None:
-            self.files.close(descriptor)
+            with contextlib.suppress(OSError):  # All that counts is synced already.
+                self.files.close(descriptor)
         if segment.rows == 0:
-            self.files.remove(segment.path)
+            with contextlib.suppress(OSError):  # The next start removes it.
+                self.files.remove(segment.path)
             return
         # No sync of the folder: should the old name come back after a crash, the segment is mended and sealed again.
         target = segment.path.with_suffix(".sealed")
@@ -287,32 +336,44 @@ class Wal:
             self.sealed.append(segment)
             self.ready.notify()
 
+    def cut(self, segment: Segment) -> bool:
+        """Cut a segment back to what was durable after a failed write, so that no refused line is stored."""
+        if segment.whole:
+            return True
+        try:
+            if segment.path.exists():
+                self.files.truncate(segment.path, segment.size)
+        except OSError as problem:
+            if segment not in self.torn:
+                self.torn.append(segment)
+            self.broken = f"the disk refuses to be written and to be mended: {problem.strerror or problem}"
+            return False
+        segment.whole = True
+        if segment in self.torn:
+            self.torn.remove(segment)
+        if not self.torn:
+            self.broken = None
+        return True
+
     # -- the drain's side --------------------------------------------------------------------------------------------
 
     def next_sealed(self, timeout: float) -> Segment | None:
-        """Wait for the oldest sealed segment; it stays the first until `done`. None after `timeout` seconds, or once closed."""
+        """Wait for the oldest sealed segment, the first until `done`; None after `timeout` seconds, or once closed."""
         with self.lock:
             self.ready.wait_for(lambda: self.sealed or self.closing, timeout)
             return self.sealed[0] if self.sealed else None
 
     def done(self, segment: Segment) -> None:
         """Forget a segment that is stored: its rows are searchable, its file goes."""
-        with contextlib.suppress(
-            OSError
-        ):  # On a full disk the file must go all the same; the clock keeps ids apart too.
-            self.files.replace_text(self.folder / "mark", f"{segment.last_id}\n")
+        self.mark = max(self.mark, segment.last_id)
+        # On a full disk the segment must go all the same; the clock keeps ids apart too.
+        with contextlib.suppress(OSError):
+            self.files.replace_text(self.folder / "mark", f"{self.mark}\n")
         self.files.remove(segment.path)
         with self.lock:
             self.sealed.remove(segment)
             self.waiting_bytes -= segment.size
-            self.arrivals.subtract(segment.arrivals)
-            for key, rows in segment.projects.items():
-                self.depths[key] -= rows
-                if not self.depths[key]:
-                    del self.depths[key]
-            for arrival in segment.arrivals:
-                if not self.arrivals[arrival]:
-                    del self.arrivals[arrival]
+            self.lower(segment.arrivals)
 
     def note(self, segment: Segment) -> None:
         self.sealed.append(segment)
@@ -337,7 +398,7 @@ class Wal:
             return sum(self.depths.values())
 
     def close(self) -> None:
-        """Write what waits, seal what is open, stop the committer; sealed segments stay for the drain or the next start."""
+        """Write what waits, seal what is open, stop the committer. The drain or the next start has the rest."""
         with self.lock:
             self.closing = True
             self.work.notify_all()
