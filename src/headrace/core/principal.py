@@ -2,6 +2,7 @@
 
 import msgspec
 
+RANKS = {"read": 0, "write": 1, "admin": 2}
 ROLES = ("user", "support_agent", "billing_admin", "org_admin", "super_admin")
 
 
@@ -29,14 +30,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "operator" or self.role in {"org_admin", "super_admin"}
 
     def allows(self, resource: str, action: str) -> bool:
-        """Tell whether the scopes reach `resource:action` (contract: read < write < admin; `*` for a whole segment).
+        """Tell whether the scopes reach `resource:action` (read < write < admin; `*` stands for a whole segment).
 
-        A user or the operator is not narrowed by scopes; role rules are asked separately.
+        `ingest` is a right of its own that `write` includes. A user or the operator is not narrowed by scopes; role
+        rules are asked separately.
         """
         if self.kind != "key":
             return True
-        ranks = {"read": 0, "write": 1, "admin": 2}
-        wanted = ranks.get(action)
-        if f"{resource}:{action}" in self.scopes or f"{resource}:*" in self.scopes or action in self.scopes:
+        if not self.scopes.isdisjoint((f"{resource}:{action}", f"{resource}:*", action)):
             return True
-        return wanted is not None and any(ranks[scope] >= wanted for scope in self.scopes if scope in ranks)
+        wanted = RANKS.get("write" if action == "ingest" else action)
+        return wanted is not None and any(RANKS[scope] >= wanted for scope in self.scopes if scope in RANKS)

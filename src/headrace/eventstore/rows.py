@@ -41,8 +41,8 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
 class MarkedEvent(Event, omit_defaults=True, gc=False):
     """An event about which core knows more than the sender said.
 
-    `fingerprint` is its error group's, hex, or empty. `ts` is the event time in microseconds where the engine's calendar
-    would wrap (before 1970); 0 = `timestamp` counts.
+    `fingerprint` is its error group's, hex, or empty. `ts` is the event time in microseconds where the engine's
+    calendar would wrap (before 1970); 0 = `timestamp` counts.
     """
 
     fingerprint: str = ""

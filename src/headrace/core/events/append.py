@@ -1,0 +1,56 @@
+"""Taking events in: quota and queue room are reserved, then the durable log has them. Runs on the event loop."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.core.limits import quota
+from headrace.core.refusals import unavailable
+from headrace.eventstore.rows import Event, retention_class
+from headrace.eventstore.wal import Commit, WalError
+from headrace.kit import times
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
+    from headrace.core.projects import Project
+
+UNAVAILABLE = "Service temporarily unavailable"
+RETRY_SECONDS = 60
+
+
+class Accepted(NamedTuple):
+    """The first `rows` of the events were taken; they are safe once `commit` is durable. Event i has `first_id + i`."""
+
+    rows: int
+    first_id: int
+    received_at: int
+    commit: Commit
+
+
+def append(house: "House", project: "Project", events: Sequence[Event]) -> Accepted:
+    """Hand events to the durable log; as many as the day's quota has room for.
+
+    Raises quota_spent when it has none, unavailable when the queue or the disk is full. Nothing is stored then.
+    """
+    reason = house.store.refusing
+    if reason is not None:
+        raise unavailable(f"{UNAVAILABLE} - {reason}", RETRY_SECONDS)
+    rows = quota.reserve(house, project, len(events))
+    now = house.clock()
+    taken = events if rows == len(events) else events[:rows]
+    try:
+        appended = house.store.wal.append(
+            project.organization_id, project.project_id, now, retention_class(project.retention_days), taken
+        )
+    except WalError as error:
+        quota.refund(house, project.project_id, rows)
+        raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error
+    return Accepted(rows, appended.first_id, now, appended.commit)
+
+
+async def durable(house: "House", project: "Project", accepted: Accepted) -> None:
+    """Wait until accepted events are on disk; raises unavailable, and gives the quota back, when the disk refuses."""
+    try:
+        await accepted.commit.durable()
+    except WalError as error:
+        quota.refund(house, project.project_id, accepted.rows, on=times.day(accepted.received_at))
+        raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error

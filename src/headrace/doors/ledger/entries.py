@@ -1,0 +1,276 @@
+"""Log entries as the Ledger document sends them, turned into events: a fast way for whole good batches, an exact one.
+
+The fast way decodes a batch in one go and leaves attributes as raw text; whatever it cannot vouch for goes the exact
+way, which reads entry by entry and names each bad one. Both give the same events. Rules: the contract's chapter on ingest.
+"""
+
+import codecs
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, get_args
+
+import msgspec
+
+from headrace.core.events.attributes import DEEPEST, MOST_KEYS, Unfit, raw_attributes
+from headrace.core.refusals import Kind, Refusal
+from headrace.eventstore.rows import NO_ATTRIBUTES, Event, Importance, Level, LogType, MarkedEvent
+from headrace.kit import times
+
+AHEAD = 5 * times.MINUTE
+MOST_LOGS = 1000
+MOST_ATTRIBUTE_BYTES = 102_400
+TEXT_LIMITS = {"message": 10_000, "error_message": 5_000, "stack_trace": 50_000}
+SHORT_LIMIT = 255
+SHORT_TEXTS = ("error_type", "environment", "release", "sdk_version", "platform", "platform_version")
+ENUMS: dict[str, tuple[str, ...]] = {
+    "level": get_args(Level),
+    "log_type": get_args(LogType),
+    "importance": get_args(Importance),
+}
+NAMES = {"message": "Message", "error_message": "Error message", "stack_trace": "Stack trace"}
+
+# Attributes shorter than this cannot break a rule that needs a look inside: depth 100 takes 200 bytes.
+PLAIN_BYTES = 200
+# Nor can attributes shorter than this have more than 256 keys.
+MANY_KEYS_BYTES = 1_500
+NUL_OR_LONE_SURROGATE = re.compile(
+    rb"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)[dD][c-fC-F])"
+)
+BRACE = ord("{")
+FIRST_PLAIN = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+Short = Annotated[str, msgspec.Meta(max_length=SHORT_LIMIT)] | None
+
+
+class Entry(Event, omit_defaults=True, gc=False):
+    """An event with the limits of this document."""
+
+    message: Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["message"])] | None = None
+    error_message: Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["error_message"])] | None = None
+    stack_trace: Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["stack_trace"])] | None = None
+    error_type: Short = None
+    environment: Short = None
+    release: Short = None
+    sdk_version: Short = None
+    platform: Short = None
+    platform_version: Short = None
+
+
+class Batch(msgspec.Struct, gc=False):
+    logs: list[Entry]
+
+
+class RawBatch(msgspec.Struct, gc=False):
+    logs: list[msgspec.Raw]
+
+
+class Read(NamedTuple):
+    """What a body held: the good events in order with their places, and `(place, text)` of each bad entry."""
+
+    events: list[Event]
+    places: list[int] | None  # None: event i is entry i.
+    rejected: list[tuple[int, str]]
+
+
+BATCH = msgspec.json.Decoder(Batch)
+RAW_BATCH = msgspec.json.Decoder(RawBatch)
+SINGLE = msgspec.json.Decoder(Entry)
+Fingerprint = Callable[[Event], str]
+
+
+def read_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
+    """Read `{"logs": [...]}`. `decode` is the exact JSON reader. Raises a refusal when the body is no batch."""
+    if clean(body):
+        try:
+            batch = BATCH.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            events = marked(batch.logs, now, fingerprint)
+            if events is not None and 0 < len(events) <= MOST_LOGS:
+                return Read(events, None, [])
+    body = utf8(body)
+    logs = logs_of(body, decode)
+    if not isinstance(logs, list):
+        raise Refusal(Kind.INVALID, "logs: field required", field="logs", rule="field required", type="missing")
+    if not logs:
+        raise Refusal(Kind.INVALID, "Batch must contain at least one log entry", field="logs", rule="too short")
+    if len(logs) > MOST_LOGS:
+        raise Refusal(Kind.INVALID, f"Batch exceeds maximum of {MOST_LOGS} logs", field="logs", rule="too long")
+    return read_entries(logs, now, fingerprint, decode)
+
+
+def logs_of(body: bytes, decode: Callable[[bytes], Any]) -> list[bytes] | None:
+    """Return each log as JSON text of its own; None when the body holds no list of them."""
+    try:
+        return [bytes(log) for log in RAW_BATCH.decode(body).logs]
+    except msgspec.MsgspecError:
+        sent = decode(body)
+    logs = sent.get("logs") if isinstance(sent, dict) else None
+    return [msgspec.json.encode(log) for log in logs] if isinstance(logs, list) else None
+
+
+def read_single(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
+    """Read one entry."""
+    if clean(body):
+        try:
+            entry = SINGLE.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            events = marked([entry], now, fingerprint)
+            if events is not None:
+                return Read(events, None, [])
+    return read_entries([utf8(body)], now, fingerprint, decode)
+
+
+def utf8(body: bytes) -> bytes:
+    """Return the body without byte order mark, each broken byte as U+FFFD."""
+    return body.removeprefix(codecs.BOM_UTF8).decode(errors="replace").encode()
+
+
+def clean(body: bytes) -> bool:
+    """Tell whether raw parts of the body may be stored as they are: one line, UTF-8, no NUL, no lone surrogate."""
+    if b"\n" in body or b"\r" in body:
+        return False
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            return False
+    return NUL_OR_LONE_SURROGATE.search(body) is None
+
+
+def marked(entries: list[Entry], now: int, fingerprint: Fingerprint) -> list[Event] | None:
+    """Mark the errors among decoded entries; None when one of them needs the exact way."""
+    latest = FIRST_PLAIN + dt.timedelta(microseconds=now + AHEAD)
+    events: list[Event] = entries  # type: ignore[assignment]
+    try:
+        for place, entry in enumerate(entries):
+            if not FIRST_PLAIN <= entry.timestamp <= latest:
+                return None
+            raw = bytes(entry.attributes)
+            if (raw[0] != BRACE and raw != b"null") or (len(raw) > PLAIN_BYTES and not plain(raw)):
+                return None
+            if entry.error_type is not None or entry.stack_trace is not None or entry.log_type == "exception":
+                group = fingerprint(entry)
+                if group:
+                    events[place] = with_mark(entry, group, 0)
+    except TypeError:  # A time without zone cannot be compared.
+        return None
+    return events
+
+
+def plain(raw: bytes) -> bool:
+    """Tell whether longer attributes keep every rule for certain: size, depth, number of keys."""
+    return (
+        len(raw) <= MOST_ATTRIBUTE_BYTES
+        and raw.count(b"{") + raw.count(b"[") < DEEPEST
+        and (len(raw) < MANY_KEYS_BYTES or raw.count(b":") <= MOST_KEYS)
+    )
+
+
+def with_mark(event: Event, fingerprint: str, ts: int) -> MarkedEvent:
+    return MarkedEvent(
+        event.timestamp,
+        event.level,
+        event.log_type,
+        event.importance,
+        event.message,
+        event.error_type,
+        event.error_message,
+        event.stack_trace,
+        event.environment,
+        event.release,
+        event.sdk_version,
+        event.platform,
+        event.platform_version,
+        event.attributes,
+        fingerprint,
+        ts,
+    )
+
+
+# -- the exact way -----------------------------------------------------------------------------------------------------
+
+
+def read_entries(logs: list[bytes], now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
+    """Read entries one by one, each JSON text of its own, so that a bad one spoils no other."""
+    events: list[Event] = []
+    places: list[int] = []
+    rejected: list[tuple[int, str]] = []
+    for place, log in enumerate(logs):
+        try:
+            event = exact(decode(log), now)
+        except Unfit as unfit:
+            rejected.append((place, str(unfit)))
+            continue
+        except Refusal as refusal:
+            if len(logs) == 1 and refusal.kind is Kind.MALFORMED:
+                raise
+            rejected.append((place, refusal.text))
+            continue
+        group = fingerprint(event)
+        events.append(with_mark(event, group, event.ts) if group else event)
+        places.append(place)
+    return Read(events, places, rejected)
+
+
+def exact(log: Any, now: int) -> MarkedEvent:
+    """Check one decoded entry rule by rule; raises Unfit with the text of the first rule broken."""
+    if not isinstance(log, dict):
+        raise Unfit("Log entry must be an object")
+    sent = {name: value for name, value in log.items() if value is not None}
+    for name in ("timestamp", "level"):
+        if name not in sent:
+            raise Unfit(f"Missing required field: {name}")
+    ts = timestamp(sent["timestamp"], now)
+    for name, allowed in ENUMS.items():
+        if name in sent and sent[name] not in allowed:
+            raise Unfit(f"Invalid {name}: must be one of {', '.join(allowed)}")
+    texts = {name: text(name, sent[name]) for name in (*TEXT_LIMITS, *SHORT_TEXTS) if name in sent}
+    attributes = NO_ATTRIBUTES
+    if "attributes" in sent:
+        if not isinstance(sent["attributes"], dict):
+            raise Unfit("Attributes must be an object")
+        attributes = raw_attributes(sent["attributes"], MOST_ATTRIBUTE_BYTES)
+    representable = ts >= 0
+    return MarkedEvent(
+        timestamp=FIRST_PLAIN + dt.timedelta(microseconds=ts) if representable else FIRST_PLAIN,
+        ts=0 if representable else ts,
+        level=sent["level"],
+        log_type=sent.get("log_type", "logger"),
+        importance=sent.get("importance", "standard"),
+        attributes=attributes,
+        **texts,
+    )
+
+
+def timestamp(value: Any, now: int) -> int:
+    try:
+        ts = microseconds(value)
+    except (ValueError, TypeError):
+        raise Unfit("Invalid timestamp format") from None
+    if ts > now + AHEAD:
+        raise Unfit("Timestamp cannot be more than 5 minutes in the future")
+    return ts
+
+
+def microseconds(value: Any) -> int:
+    """Read a time as the fast way does where that can read it, else by the house's wider rule."""
+    try:
+        moment = msgspec.convert(value, dt.datetime)
+    except msgspec.ValidationError:
+        return times.parse(value)
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)) - FIRST_PLAIN
+    return since // dt.timedelta(microseconds=1)
+
+
+def text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise Unfit(f"{name} must be a string")
+    limit = TEXT_LIMITS.get(name, SHORT_LIMIT)
+    if len(value) > limit:
+        raise Unfit(f"{NAMES.get(name, name)} exceeds maximum length")
+    return value.replace("\0", "")

@@ -1,0 +1,153 @@
+"""Ingest: one log or a batch, on the event loop. What an entry may hold is in `entries`; quotas are core's."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from headrace.core import idempotency, keys
+from headrace.core.events.append import Accepted, append, durable
+from headrace.core.events.fingerprint import fingerprint
+from headrace.core.projects import Project
+from headrace.core.refusals import Kind, Refusal, forbidden, invalid
+from headrace.doors.ledger.entries import Batch, Entry, Read, read_batch, read_single
+from headrace.wire import jsons
+from headrace.wire.call import Answer, Call
+from headrace.wire.door import HotRoute, Terms
+
+SHOWN_REASONS = 10
+
+
+class SingleAccepted(msgspec.Struct):
+    accepted: int
+    rejected: int
+    message: str
+
+
+class BatchAccepted(msgspec.Struct):
+    accepted: int
+    rejected: int
+    errors: list[str] | None
+
+
+ENCODE = msgspec.json.Encoder().encode
+ONE_ACCEPTED = ENCODE(SingleAccepted(1, 0, "Log accepted for processing"))
+
+
+async def single(call: Call) -> Answer:
+    """Take one log: 202 once it is on disk."""
+    return await once(call, take_single)
+
+
+async def batch(call: Call) -> Answer:
+    """Take up to 1,000 logs: 202 once the good ones are on disk, with a text for each bad one."""
+    return await once(call, take_batch)
+
+
+async def once(call: Call, take: Callable[[Call, Project], Any]) -> Answer:
+    """Run an ingest, or give the first answer again when the request repeats one by its Idempotency-Key."""
+    project = target(call)
+    key = call.header("idempotency-key")
+    if key is None:
+        return await take(call, project)  # type: ignore[no-any-return]
+    route = f"{call.path}#{project.project_id}"
+    begun = await asyncio.to_thread(
+        idempotency.begin, call.house, call.who, method=call.method, route=route, key=key, body=call.body
+    )
+    if isinstance(begun, idempotency.Replay):
+        call.added.append((b"idempotency-replayed", b"true"))
+        return Answer(begun.status, begun.body)
+    try:
+        answer: Answer = await take(call, project)
+    except BaseException:
+        await asyncio.to_thread(idempotency.drop, call.house, begun)
+        raise
+    await asyncio.to_thread(idempotency.finish, call.house, begun, status=answer.status, headers={}, body=answer.body)
+    return answer
+
+
+def target(call: Call) -> Project:
+    """Return the project that the logs go to: the key's own, or the one that `X-Project-ID` names."""
+    who, named = call.who, call.headers.get(b"x-project-id")
+    if named is None:
+        if who.project_id is None:
+            raise invalid("X-Project-ID", "is required", type="missing", text="X-Project-ID is required")
+        return keys.resolved_project(call.house, who.project_id)
+    project_id = int(named) if named.isdigit() and len(named) <= 19 else 0  # noqa: PLR2004  Digits of 2^63.
+    if not 0 < project_id < 1 << 63:
+        raise invalid("X-Project-ID", "must be a positive integer", text="X-Project-ID must be a positive integer")
+    if who.project_id is not None and who.project_id != project_id:
+        raise forbidden("You do not own this project")
+    project = keys.resolved_project(call.house, project_id)
+    if project.organization_id != who.organization_id:
+        raise forbidden("You do not own this project")
+    return project
+
+
+def decode(body: bytes) -> Any:
+    return jsons.decode(body, Any)
+
+
+async def take_single(call: Call, project: Project) -> Answer:
+    house = call.house
+    read = read_single(call.body, house.clock(), fingerprint, decode)
+    if read.rejected:
+        text = read.rejected[0][1]
+        raise Refusal(Kind.INVALID, f"Invalid log entry: {text}", field="log", rule=text)
+    accepted = append(house, project, read.events)
+    await durable(house, project, accepted)
+    counted(call, accepted, 0)
+    return Answer(202, ONE_ACCEPTED)
+
+
+async def take_batch(call: Call, project: Project) -> Answer:
+    house = call.house
+    read = read_batch(call.body, house.clock(), fingerprint, decode)
+    if not read.events:
+        reasons = "; ".join(f"Log {place}: {text}" for place, text in read.rejected[:SHOWN_REASONS])
+        raise Refusal(Kind.INVALID, f"All logs are invalid: {reasons}", field="logs", rule="all invalid")
+    accepted = append(house, project, read.events)
+    await durable(house, project, accepted)
+    rejected = [*read.rejected, *without_quota(read, accepted)]
+    counted(call, accepted, len(rejected))
+    errors = [f"Log {place}: {text}" for place, text in sorted(rejected)] or None
+    return Answer(202, ENCODE(BatchAccepted(accepted.rows, len(rejected), errors)))
+
+
+def without_quota(read: Read, accepted: Accepted) -> list[tuple[int, str]]:
+    """Name the good logs for which the day's quota had no room."""
+    places = read.places or range(len(read.events))
+    return [(place, "Daily quota exceeded") for place in places[accepted.rows :]]
+
+
+def counted(call: Call, accepted: Accepted, rejected: int) -> None:
+    call.house.counters.add("events_accepted_total", (("door", "ledger"),), accepted.rows)
+    if rejected:
+        call.house.counters.add("events_rejected_total", (("door", "ledger"),), rejected)
+
+
+HOT = (
+    HotRoute(
+        method="POST",
+        path="/api/v1/ingest/single",
+        run=single,
+        terms=Terms(credential="KO", action=("logs", "ingest"), body="body_limit_single", creates=True),
+        summary="Ingest a single log",
+        status=202,
+        takes=Entry,
+        gives=SingleAccepted,
+        tag="Log ingestion",
+    ),
+    HotRoute(
+        method="POST",
+        path="/api/v1/ingest/batch",
+        run=batch,
+        terms=Terms(credential="KO", action=("logs", "ingest"), body="body_limit_batch", creates=True),
+        summary="Ingest a batch of logs",
+        status=202,
+        takes=Batch,
+        gives=BatchAccepted,
+        tag="Log ingestion",
+    ),
+)
