@@ -1,0 +1,90 @@
+"""The audit log: who did what, written in the transaction of the change. Rows are never changed; triggers see to it."""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.principal import Principal
+from headrace.core.rules import require_admin
+from headrace.core.schema import audit_events
+from headrace.kit.keyring import PERSON
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. `target` is `noun:id`; an address is kept as a keyed hash and its /24 or /48 network."""
+
+    id: int
+    organization_id: int | None
+    at: int
+    actor_kind: str
+    actor_id: int | None
+    action: str
+    target: str | None
+    outcome: str
+    door: str | None
+    address_network: str | None
+    data: dict[str, Any]
+
+
+def record(
+    connection: sa.Connection,
+    house: House,
+    who: Principal | None,
+    action: str,
+    *,
+    target: str | None = None,
+    outcome: str = "success",
+    data: Mapping[str, Any] | None = None,
+    organization_id: int | None = None,
+    door: str | None = None,
+    address: str | None = None,
+) -> None:
+    """Write one line; `action` is `source:subject:action`, `data` holds allow-listed fields and never a secret."""
+    connection.execute(
+        audit_events.insert(),
+        {
+            "organization_id": organization_id if who is None else who.organization_id,
+            "at": house.clock(),
+            "actor_kind": "anonymous" if who is None else who.kind,
+            "actor_id": None if who is None else who.key_id or who.account_id,
+            "action": action,
+            "target": target,
+            "outcome": outcome,
+            "door": door,
+            "address_hash": None if address is None else person(house, address),
+            "address_network": None if address is None else network(address),
+            "data": json.dumps(data or {}),
+        },
+    )
+
+
+def list_all(house: House, who: Principal, *, limit: int = 100, before: int | None = None) -> list[AuditEvent]:
+    """The organization's events, newest first; `before` is the id of the last one seen."""
+    require_admin(who, "users")
+    query = sa.select(audit_events).where(audit_events.c.organization_id == who.organization_id)
+    if before is not None:
+        query = query.where(audit_events.c.id < before)
+    with house.db.read() as connection:
+        rows = connection.execute(query.order_by(audit_events.c.id.desc()).limit(limit)).mappings().all()
+    return [msgspec.convert(dict(row) | {"data": json.loads(row["data"])}, AuditEvent) for row in rows]
+
+
+def person(house: House, text: str) -> str:
+    """A keyed hash of what names a person: an e-mail or network address."""
+    return house.keyring.mac(PERSON, text).hex()
+
+
+def network(address: str, *, four: int = 24, six: int = 48) -> str:
+    """The network an address is in; what is no address (a socket's path) stays as it is, cut to 64 characters."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return str(ipaddress.ip_network((parsed, four if parsed.version == 4 else six), strict=False))  # noqa: PLR2004

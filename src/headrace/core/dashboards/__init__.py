@@ -1,0 +1,1 @@
+"""Dashboards: what an account pins to look at again."""

@@ -1,0 +1,1 @@
+"""People: accounts, their sessions and tokens, organizations, memberships and invitations."""

@@ -1,0 +1,92 @@
+"""The record of a key, how a row becomes one, and lists of them."""
+
+import json
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core import projects, rules
+from headrace.core.house import House
+from headrace.core.principal import Principal
+from headrace.core.schema import api_keys
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be told about a key. `status` is active, paused, revoked or expired; times in microseconds."""
+
+    key_id: int
+    kind: str
+    organization_id: int
+    owner_id: int | None
+    project_id: int | None
+    name: str
+    key_prefix: str
+    scopes: tuple[str, ...]
+    status: str
+    per_minute: int | None
+    per_hour: int | None
+    expires_at: int | None
+    last_used_at: int | None
+    usage_count: int
+    created_at: int
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is made: `full_key` and `signing_secret` are shown here and never again."""
+
+    key: Key
+    full_key: str
+    signing_secret: str | None = None
+
+    @property
+    def key_id(self) -> int:
+        return self.key.key_id
+
+    @property
+    def key_prefix(self) -> str:
+        return self.key.key_prefix
+
+
+def key_of(row: sa.Row[Any], now: int) -> Key:
+    expired = row.expires_at is not None and row.expires_at <= now
+    return Key(
+        key_id=row.id,
+        kind=row.kind,
+        organization_id=row.organization_id,
+        owner_id=row.owner_id,
+        project_id=row.project_id,
+        name=row.name,
+        key_prefix=row.key_prefix,
+        scopes=tuple(json.loads(row.scopes)),
+        status="revoked" if row.revoked_at else "paused" if row.paused_at else "expired" if expired else "active",
+        per_minute=row.per_minute,
+        per_hour=row.per_hour,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        usage_count=row.usage_count,
+        created_at=row.created_at,
+    )
+
+
+def list_project_keys(house: House, who: Principal, *, project_id: int) -> list[Key]:
+    """A project's keys, newest first: all of them for an admin, else those the caller made."""
+    projects.get(house, who, project_id=project_id)
+    rules.require(who, "keys", "read")
+    return _list(house, who, api_keys.c.project_id == project_id)
+
+
+def list_organization_keys(house: House, who: Principal) -> list[Key]:
+    """The organization's keys that are no project's, newest first; for an admin all, else the caller's own."""
+    rules.require(who, "keys", "read")
+    return _list(house, who, api_keys.c.project_id.is_(None))
+
+
+def _list(house: House, who: Principal, which: sa.ColumnElement[bool]) -> list[Key]:
+    query = sa.select(api_keys).where(api_keys.c.organization_id == who.organization_id, which)
+    if not who.is_admin:
+        query = query.where(api_keys.c.owner_id == who.account_id)
+    with house.db.read() as connection:
+        rows = connection.execute(query.order_by(api_keys.c.id.desc())).all()
+    now = house.clock()
+    return [key_of(row, now) for row in rows]
