@@ -350,3 +350,18 @@ def test_indexes_are_used(search_engine: Client, table: Callable[..., int], text
     assert f"Name: {index}" in plan
     granules = [line for line in plan if line.startswith("Granules: ")]
     assert granules[-1].split()[1].startswith("1/"), plan
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " OR ".join(f"w{number}*x" for number in range(100)),
+        " ".join(f'"{chr(97 + number % 26)} {number}"' for number in range(100)),
+        "NOT (" * 10 + "x" + ")" * 10,
+        '"' + "x " * 990 + '"',
+        "x*" * 900,
+        "a.b.c.d.e.f.g.h:1",
+    ],
+)
+def test_the_largest_searches_run(agree: Search, text: str) -> None:
+    agree([{"id": 1, "level": "info", "message": "x-" * 5000, "attributes": {"a": {"b.c": {"d": 1}}}}], [text])

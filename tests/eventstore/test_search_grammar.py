@@ -1,5 +1,8 @@
 """What each search text becomes, and where each bad one is refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from headrace.eventstore import search
@@ -193,3 +196,26 @@ def test_nothing_typed_stands_in_the_sql() -> None:
     for part in ("ey", "val", "ap'", "wor", "phr", "ame", "77"):
         assert part not in compiled.sql.replace("message", "").replace("name", "")
     assert set(compiled.params) == {f"p_{number}" for number in range(len(compiled.params))}
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+
+
+@pytest.mark.parametrize("text", re.findall(r"^\| `([^`]+)` \| [^|]*\|$", PAGE, re.MULTILINE))
+def test_the_page_shows_searches_that_work(text: str) -> None:
+    search.compile(search.parse(text))
+
+
+@pytest.mark.parametrize("field", search.FIELDS, ids=lambda field: field.column)
+def test_the_page_names_every_field(field: search.Field) -> None:
+    names = ", ".join(f"`{alias}`" for alias in field.aliases)
+    row = re.search(rf"^\| `{field.column}` \| {names} ?\| (.*)\| (.*)\|$", PAGE, re.MULTILINE)
+    assert row is not None
+    assert set(field.names) <= set(re.findall("`([a-z]+)`", row[1]))
+
+
+def test_the_page_shows_a_true_refusal() -> None:
+    text, refusal = re.findall(r"```\n(.*)\n(.*)\n```", PAGE)[0]
+    with pytest.raises(search.SearchError) as caught:
+        search.parse(text)
+    assert str(caught.value) == refusal

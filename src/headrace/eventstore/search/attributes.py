@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -61,6 +62,7 @@ def spell_float(value: float) -> str:
     return "-" * sign + text
 
 
+@lru_cache(maxsize=4096)
 def spellings(text: str) -> tuple[str, ...]:
     """Return what a typed value may stand for: `17` is the number 17 and the string "17"."""
     string = spell_string(text)
@@ -72,6 +74,7 @@ def spellings(text: str) -> tuple[str, ...]:
     return (spell(value), string) if not isinstance(value, float) or math.isfinite(value) else (string,)
 
 
+@lru_cache(maxsize=4096)
 def places(path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return where a path may point: (top-level key, keys below it). `a.b` is the key `a.b`, or `b` inside `a`."""
     parts = path.split(".")

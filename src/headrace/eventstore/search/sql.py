@@ -104,7 +104,7 @@ class Writer:
         elif found.fragment:
             parts = [f"{indexed} LIKE {self.string(f'%{found.fragment}%')}"]
         if not found.exact:
-            parts.append(f"match({folded}, {self.string(found.expression)})")
+            parts.append(f"match({folded}, {self.string(found.re2)})")
         return "(" + " AND ".join(parts) + ")"
 
     def like(self, value: str, pieces: tuple[str, ...]) -> str:

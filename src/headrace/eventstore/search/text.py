@@ -67,19 +67,20 @@ def fold(text: str) -> str:
 
 
 class Pattern(msgspec.Struct, frozen=True):
-    """`expression` decides, on folded text. `tokens` must all be there, and so must `fragment`; both serve the index.
+    """`re2` and `python` decide, on folded text. `tokens` must all be there, and so must `fragment`: for the index.
 
     `exact`: one whole token, which the tokens alone decide.
     """
 
-    expression: str
+    re2: str
+    python: str
     tokens: tuple[str, ...]
     fragment: str
     exact: bool
 
     @property
     def regex(self) -> re.Pattern[str]:
-        return compiled(self.expression)
+        return compiled(self.python)
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +100,24 @@ def pattern(pieces: tuple[str, ...]) -> Pattern:
     texts[-1] = texts[-1].rstrip(" ")
     begins = TOKEN.match(texts[0]) is not None
     ends = TOKEN.match(texts[-1][-1:]) is not None
-    expression = (START if begins else "") + RUN.join(map(re.escape, texts)) + (END if ends else "")
+    first, *others = map(re.escape, texts)
+    first = START + first if begins else first
+    others[-1:] = [other + END if ends else other for other in others[-1:]]
+    first = first + END if ends and not others else first
+    whole, parts = tokens(texts)
+    return Pattern(
+        re2=RUN.join([first, *others]),
+        # The first place where a piece follows is as good as any later one: never to return to it saves a search with
+        # many wildcards from taking time by the power of their number. RE2 needs no such care, and knows no such group.
+        python=first + "".join(f"(?>{RUN}?{other})" for other in others),
+        tokens=whole[:MAX_TOKENS],
+        fragment="" if whole else max((part for part in parts if part.isascii()), key=len, default=""),
+        exact=len(texts) == 1 and whole == (texts[0],),
+    )
+
+
+def tokens(texts: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the tokens that are whole, each once, and those that a wildcard may continue."""
     whole: dict[str, None] = {}
     parts = []
     for index, text in enumerate(texts):
@@ -110,6 +128,4 @@ def pattern(pieces: tuple[str, ...]) -> Pattern:
                 parts.append(found[0])
             else:
                 whole[found[0]] = None
-    exact = len(texts) == 1 and tuple(whole) == (texts[0],)
-    fragment = max((part for part in parts if part.isascii()), key=len, default="") if not whole else ""
-    return Pattern(expression, tuple(whole)[:MAX_TOKENS], fragment, exact)
+    return tuple(whole), tuple(parts)
