@@ -1,1 +1,20 @@
 """Events: taking them in, reading them back. Where they lie on disk is the event store's affair."""
+
+from headrace.core.events.append import Accepted, append, durable
+from headrace.core.events.filters import Filters
+from headrace.core.events.read import Page, counts, errors, facets, get, histogram
+from headrace.core.events.read import search_page as search
+
+__all__ = [
+    "Accepted",
+    "Filters",
+    "Page",
+    "append",
+    "counts",
+    "durable",
+    "errors",
+    "facets",
+    "get",
+    "histogram",
+    "search",
+]

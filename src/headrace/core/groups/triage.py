@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from headrace.core import audit, projects
 from headrace.core.groups.record import STATUSES, Group, group_of
-from headrace.core.identity import organizations
+from headrace.core.identity import members
 from headrace.core.principal import Principal
 from headrace.core.refusals import forbidden, invalid, not_found
 from headrace.core.schema import error_group_hours, error_groups
@@ -120,9 +120,7 @@ def set_status(
 
 def assign(house: "House", who: Principal, *, project_id: int, group_id: int, assigned_to: int | None) -> Group:
     """Assign a group to an active member of the organization, or to nobody."""
-    if assigned_to is not None and not organizations.is_active_member(
-        house, organization_id=who.organization_id, account_id=assigned_to
-    ):
+    if assigned_to is not None and not members.is_active_member(house, who, account_id=assigned_to):
         raise invalid("assigned_to", "must be an active member of the organization")
     return change(house, who, project_id, group_id, {"assigned_to": assigned_to})
 

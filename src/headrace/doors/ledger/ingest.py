@@ -10,7 +10,7 @@ from headrace.core import idempotency, keys
 from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal, forbidden, invalid
+from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.doors.ledger.entries import Batch, Entry, Read, read_batch, read_single
 from headrace.wire import jsons
 from headrace.wire.call import Answer, Call
@@ -73,16 +73,11 @@ def target(call: Call) -> Project:
     if named is None:
         if who.project_id is None:
             raise invalid("X-Project-ID", "is required", type="missing", text="X-Project-ID is required")
-        return keys.resolved_project(call.house, who.project_id)
+        return keys.resolved_project(call.house, who, who.project_id)
     project_id = int(named) if named.isdigit() and len(named) <= 19 else 0  # noqa: PLR2004  Digits of 2^63.
     if not 0 < project_id < 1 << 63:
         raise invalid("X-Project-ID", "must be a positive integer", text="X-Project-ID must be a positive integer")
-    if who.project_id is not None and who.project_id != project_id:
-        raise forbidden("You do not own this project")
-    project = keys.resolved_project(call.house, project_id)
-    if project.organization_id != who.organization_id:
-        raise forbidden("You do not own this project")
-    return project
+    return keys.resolved_project(call.house, who, project_id)
 
 
 def decode(body: bytes) -> Any:

@@ -1,0 +1,154 @@
+"""Reading events back: pages, single events, counts. Every question is narrowed to the caller's project and retention."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.core.events.filters import Filters
+from headrace.core.keys import resolved_project
+from headrace.core.principal import Principal
+from headrace.core.refusals import invalid, not_found, unavailable
+from headrace.eventstore import queries, search
+from headrace.eventstore.engine import QueryRefused
+from headrace.eventstore.ids import public_id, read_public_id
+from headrace.eventstore.queries import Bucket, EventRow, Selection
+from headrace.kit import times
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
+
+FACETS = ("level", "log_type", "status_class", "environment")
+MOST_VALUES = 100
+MOST_BUCKETS = 10_000
+BUSY_RETRY_SECONDS = 2
+
+Counted = list[tuple[str, int]]
+
+
+class Page(NamedTuple):
+    """Events newest first; `next_cursor` is None at the end."""
+
+    rows: list[EventRow]
+    next_cursor: str | None
+
+
+def search_page(
+    house: "House",
+    who: Principal,
+    *,
+    project_id: int,
+    filters: Filters,
+    limit: int,
+    offset: int = 0,
+    cursor: str | None = None,
+) -> Page:
+    """Return a page of events, newest first by (event time, id)."""
+    before = None if cursor is None else read_cursor(cursor)
+    return page(house, selected(house, who, project_id, filters), limit, offset, before)
+
+
+def errors(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int = 0) -> Page:
+    """Return a page of events of level error or critical, or of type exception."""
+    return page(house, selected(house, who, project_id, filters, errors=True), limit, offset, None)
+
+
+def page(house: "House", selection: Selection, limit: int, offset: int, before: tuple[int, int] | None) -> Page:
+    with asked():
+        rows = queries.latest(house.store.engine, selection, limit=limit + 1, offset=offset, before=before)
+    return Page(rows[:limit], write_cursor(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def get(house: "House", who: Principal, *, project_id: int, log_id: str) -> EventRow:
+    """Return one event of the project."""
+    project = resolved_project(house, who, project_id)
+    place = read_public_id(log_id)
+    floor = house.clock() - project.retention_days * times.DAY
+    with asked():
+        row = place and queries.by_id(
+            house.store.engine, project.organization_id, project.project_id, *place, received_floor=floor
+        )
+    if not row:
+        raise not_found("Log not found")
+    return row
+
+
+def facets(house: "House", who: Principal, *, project_id: int, filters: Filters) -> dict[str, Counted]:
+    """Count events by each of FACETS, most first."""
+    selection = selected(house, who, project_id, filters)
+    with asked():
+        return {field: queries.count_by(house.store.engine, selection, field, limit=MOST_VALUES) for field in FACETS}
+
+
+def counts(house: "House", who: Principal, *, project_id: int, filters: Filters, by: str) -> Counted:
+    """Count events by one field, most first."""
+    selection = selected(house, who, project_id, filters)
+    with asked():
+        return queries.count_by(house.store.engine, selection, by, limit=MOST_VALUES)
+
+
+def histogram(house: "House", who: Principal, *, project_id: int, filters: Filters, interval: int) -> list[Bucket]:
+    """Count events per `interval` seconds of event time, oldest first; empty buckets are left out."""
+    selection = selected(house, who, project_id, filters)
+    with asked():
+        buckets = queries.histogram(house.store.engine, selection, interval * times.SECOND)
+    if len(buckets) > MOST_BUCKETS:
+        raise invalid("interval", f"gives more than {MOST_BUCKETS} buckets; take a longer one or a shorter period")
+    return buckets
+
+
+def selected(house: "House", who: Principal, project_id: int, filters: Filters, *, errors: bool = False) -> Selection:
+    """Return the selection that filters make of a project the caller may read."""
+    project = resolved_project(house, who, project_id)
+    return Selection(
+        tenant=project.organization_id,
+        project=project.project_id,
+        ts_from=filters.ts_from,
+        ts_to=filters.ts_to,
+        received_from=filters.received_from,
+        received_floor=house.clock() - project.retention_days * times.DAY,
+        levels=filters.levels,
+        log_types=filters.log_types,
+        status_classes=filters.status_classes,
+        environment=filters.environment,
+        errors=errors,
+        text=filters.text,
+        search=compiled(filters.query) if filters.query else None,
+    )
+
+
+def compiled(query: str) -> search.Compiled:
+    try:
+        return search.compile(search.parse(query))
+    except search.SearchError as error:
+        raise invalid("q", str(error)) from error
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Turn the engine's refusal of a question into core's."""
+    try:
+        yield
+    except QueryRefused as refused:
+        if refused.kind == "busy":
+            raise unavailable(refused.text, BUSY_RETRY_SECONDS) from refused
+        raise invalid("query", refused.kind, text=refused.text) from refused
+
+
+def write_cursor(row: EventRow) -> str:
+    text = f"{times.show(row.ts)}|{public_id(row.ts, row.id)}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[int, int]:
+    """Return (event time, id) of the last event of the page before."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        moment, _, log_id = text.partition("|")
+        place = read_public_id(log_id)
+        if place is not None and times.parse(moment) == place[0]:
+            return place
+    except (ValueError, binascii.Error):
+        pass
+    raise invalid("cursor", "is not one of ours", text="Invalid cursor")
