@@ -1,4 +1,4 @@
-"""Reading events back: pages, single events, counts. Every question is narrowed to the caller's project and retention."""
+"""Reading events back: pages, single events, counts; each question within the caller's project and retention."""
 
 import base64
 import binascii

@@ -1,6 +1,6 @@
 """Error groups as people work with them: list, look at, set the state, assign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -125,7 +125,7 @@ def assign(house: "House", who: Principal, *, project_id: int, group_id: int, as
     return change(house, who, project_id, group_id, {"assigned_to": assigned_to})
 
 
-def change(house: "House", who: Principal, project_id: int, group_id: int, values: dict[str, object]) -> Group:
+def change(house: "House", who: Principal, project_id: int, group_id: int, values: Mapping[str, object]) -> Group:
     if not who.allows("logs", "write"):
         raise forbidden("Insufficient scope: write required")
     project = projects.get(house, who, project_id=project_id)

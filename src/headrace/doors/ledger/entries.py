@@ -1,7 +1,7 @@
 """Log entries as the Ledger document sends them, turned into events: a fast way for whole good batches, an exact one.
 
-The fast way decodes a batch in one go and leaves attributes as raw text; whatever it cannot vouch for goes the exact
-way, which reads entry by entry and names each bad one. Both give the same events. Rules: the contract's chapter on ingest.
+The fast way decodes a batch in one go and leaves attributes raw; whatever it cannot vouch for goes the exact way, which
+reads entry by entry and names each bad one. Both give the same events. Rules: the contract's chapter on ingest.
 """
 
 import codecs
