@@ -1,10 +1,54 @@
-"""Fixtures that every suite shares; those of one room stand in that room's folder."""
+"""Fixtures that every suite shares; those of one room stand in that room's folder.
 
+The metadata half of the house runs on SQLite and on PostgreSQL: `house` is parametrised over both.
+"""
+
+import shutil
 import threading
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+
+from headrace.core import migrations
+from headrace.core.house import House
+from headrace.core.identity import accounts, sessions
+from headrace.core.limits.windows import Limits
+from headrace.core.metrics import Counters
+from headrace.core.principal import Principal
+from headrace.core.schema import METADATA, instance
+from headrace.core.settings import Settings
+from headrace.kit import times
+from headrace.kit.database import Database
+from headrace.kit.passwords import Passwords
+
+SECRET = "f3a1c5e7092b4d6880aa1133557799bb" * 2
+ADDRESS = "192.0.2.7"
+PASSWORD = "SecurePass123"
+
+
+class FakeClock:
+    """A clock that a test turns: `clock()` and `clock.now` are microseconds, `advance` takes seconds."""
+
+    def __init__(self, text: str = "2026-01-01T10:00:00Z") -> None:
+        self.now = times.parse(text)
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += round(seconds * times.SECOND)
+
+
+class Unused:
+    """Stands where a suite needs no events: touching it fails."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"this suite has no event store, and {name} was asked of it")
 
 
 @pytest.fixture
@@ -20,3 +64,125 @@ def until() -> Callable[..., None]:
             pause.wait(0.005)
 
     return wait
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path, secret=SECRET)
+
+
+@pytest.fixture
+def store() -> Any:
+    """A suite that has events puts its own `store` here."""
+    return Unused()
+
+
+@pytest.fixture(scope="session")
+def cheap_passwords() -> Passwords:
+    """Real argon2id at the least cost it takes."""
+    return Passwords(time_cost=1, memory_kib=8)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "headrace.db"
+    db = Database.open(path)
+    migrations.prepare(db)
+    db.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of this test run, without a schema."""
+    with warnings.catch_warnings():
+        # It complains about a machine without XDG_RUNTIME_DIR when it is imported.
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pgserver", reason="there is no wheel of pgserver for this Python")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # What a test writes need not survive a power cut.
+    for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        server.psql(f"ALTER SYSTEM SET {line};")
+    server.psql("SELECT pg_reload_conf();")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    db = Database.open(postgres)
+    migrations.prepare(db)
+    db.close()
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """Where an empty, migrated metadata database is."""
+    if request.param == "sqlite":
+        target = tmp_path / "headrace.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), target)
+        return target
+    url: str = request.getfixturevalue("migrated_postgres")
+    empty(url)
+    return url
+
+
+def empty(url: str) -> None:
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        names = ", ".join(METADATA.tables)
+        connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        connection.execute(instance.insert(), {"key": "credential_epoch", "value": "1"})
+    engine.dispose()
+
+
+@pytest.fixture
+def open_house(
+    address: str | Path, settings: Settings, clock: FakeClock, store: Any, cheap_passwords: Passwords
+) -> Iterator[Callable[..., House]]:
+    """Open a house on this test's database; a second one is what another process would be."""
+    opened: list[House] = []
+
+    def open_one(given: Settings = settings) -> House:
+        opened.append(
+            House.open(
+                given,
+                clock=clock,
+                limits=Limits(clock),
+                store=store,
+                counters=Counters(),
+                passwords=cheap_passwords,
+                db=Database.open(address),
+            )
+        )
+        return opened[-1]
+
+    yield open_one
+    for house in reversed(opened):
+        house.close()
+
+
+@pytest.fixture
+def house(open_house: Callable[..., House]) -> House:
+    return open_house()
+
+
+SignUp = Callable[..., Principal]
+
+
+@pytest.fixture
+def sign_up() -> SignUp:
+    """Register somebody and return the principal of the session: `sign_up(house, "ada@example.com")`."""
+
+    def register(house: House, email: str = "ada@example.com", **more: Any) -> Principal:
+        fields = {"password": PASSWORD, "name": "Ada Lovelace", "door": "test", "address": ADDRESS} | more
+        made = accounts.register(house, email=email, **fields)
+        return sessions.resolve(house, made.pair.access_token)
+
+    return register
