@@ -8,9 +8,9 @@ from headrace.eventstore.rows import Event
 
 PYTHON = re.compile(r'File "?([^",\n]+)"?, line \d+(?:, in ([^\n]+))?')
 JAVASCRIPT = re.compile(
-    r"^\s*at (?:async )?(?:([^\s(]+) \()?((?:[a-z]+:/+|/|[A-Za-z]:\\|\.|[\w@])[^\s()]*?):\d+:\d+\)?$", re.MULTILINE
+    r"^[ \t]*at (?:async )?(?:([^\s(]+) \()?((?:[a-z]+:/+|/|[A-Za-z]:\\|\.|[\w@])[^\s()]*?):\d+:\d+\)?$", re.MULTILINE
 )
-JAVA = re.compile(r"^\s*at ([\w$.<>]+)\(([^():]+)(?::\d+)?\)$", re.MULTILINE)
+JAVA = re.compile(r"^[ \t]*at ([\w$.<>]+)\(([^():]+)(?::\d+)?\)$", re.MULTILINE)
 FOREIGN = re.compile(
     r"site-packages|dist-packages|/lib/python\d|<frozen |node_modules|node:|^internal/|^(?:java|javax|jdk|sun|kotlin)\."
 )
