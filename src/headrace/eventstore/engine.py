@@ -6,7 +6,7 @@ A client serialises its queries, so each thread borrows one of a pool; the drain
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,6 +16,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from headrace.eventstore import schema
+from headrace.kit import clock as wall
 
 Row = TypeVar("Row")
 Parameters = Mapping[str, Any]
@@ -95,6 +96,7 @@ class Engine:
 
     def __init__(self, clients: list[Client], options: EngineOptions, *, embedded: bool, folder: Path | None) -> None:
         self.options, self.embedded, self.folder = options, embedded, folder
+        self.clock: Callable[[], int] = wall.now
         self.clients = clients
         self.drainer, self.control, *rest = clients
         self.free: queue.LifoQueue[Client] = queue.LifoQueue()

@@ -1,0 +1,350 @@
+"""Queries: what is asked of stored events. Every value travels as a parameter. Who may ask what is decided in core."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from headrace.eventstore import substring
+from headrace.eventstore.engine import Engine
+from headrace.eventstore.schema import TEXTS
+from headrace.eventstore.search import Compiled
+
+TimeColumn = Literal["ts", "received_at"]
+
+HOUR: Final = 3_600_000_000
+YEAR_1: Final = 62_135_596_800_000_000  # Microseconds from the year 1 to 1970.
+# A page is first looked for close to its end. Sorted by the key, the engine stops by itself, and a day only spares it
+# opening old parts; by arrival it has to sort all that a window holds.
+KEY_WINDOWS: Final = (24 * HOUR,)
+ARRIVAL_WINDOWS: Final = (HOUR, 4 * HOUR, 16 * HOUR, 64 * HOUR, 256 * HOUR)
+
+MOST_ATTRIBUTES: Final = 256
+OVERFLOW: Final = "_overflow"
+VERBATIM: Final = "\0"
+EMPTY: Final = "\0"
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events. Times are microseconds, both ends included; an empty tuple or None selects by nothing.
+
+    `project` None is the whole tenant. `received_floor` hides what retention has let go. `text` is a case-insensitive
+    part of message, error_type or error_message; `errors`: level error or critical, or type exception.
+    `status_classes` are first digits, such as 4 for 4xx.
+    """
+
+    tenant: int
+    project: int | None = None
+    ts_from: int | None = None
+    ts_to: int | None = None
+    received_from: int | None = None
+    received_to: int | None = None
+    received_floor: int | None = None
+    levels: tuple[str, ...] = ()
+    log_types: tuple[str, ...] = ()
+    status_classes: tuple[int, ...] = ()
+    environment: str | None = None
+    fingerprint: str | None = None
+    errors: bool = False
+    text: str | None = None
+    search: Compiled | None = None
+
+
+class EventRow(msgspec.Struct, array_like=True):
+    """One stored event; absent is None. `attributes` is the object as it was sent."""
+
+    tenant: int
+    project: int
+    ts: int
+    received_at: int
+    id: int
+    level: str
+    log_type: str
+    importance: str
+    service: str | None
+    host: str | None
+    environment: str | None
+    release: str | None
+    message: str | None
+    error_type: str | None
+    error_message: str | None
+    stack_trace: str | None
+    sdk_version: str | None
+    platform: str | None
+    platform_version: str | None
+    error_fingerprint: str | None
+    method: str | None
+    path: str | None
+    status_code: int | None
+    duration_ms: int | float | None
+    attributes: dict[str, Any] | None
+
+
+class Bucket(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of one stretch of time that begins at `start`; `value` is None unless the histogram was split."""
+
+    start: int
+    rows: int
+    value: str | None = None
+
+
+class TopMessage(msgspec.Struct, array_like=True, frozen=True):
+    message: str
+    rows: int
+    last_seen: int
+
+
+def shown_text(column: str) -> str:
+    return f"multiIf({column} = '', NULL, {column} = '\\0', '', {column})"
+
+
+SHOWN: Final[dict[str, str]] = {
+    **{name: shown_text(name) for name in TEXTS},
+    **{name: f"nullIf({name}, '')" for name in ("service", "host", "error_fingerprint", "method", "path")},
+    "status_code": "nullIf(status_code, 0)",
+    "duration_ms": "if(duration_ms < 0, NULL, duration_ms)",
+}
+COLUMNS: Final = ", ".join(SHOWN.get(name, name) for name in EventRow.__struct_fields__)
+
+NAMED: Final = ("level", "log_type", "importance")  # Enums: always there.
+
+# What events can be counted by. An empty text says that the event has no such value.
+COUNTED: Final[dict[str, str]] = {
+    **{name: name for name in NAMED},
+    **{name: name for name in TEXTS if name != "stack_trace"},
+    **{name: name for name in ("service", "host", "error_fingerprint", "method", "path")},
+    "status_code": "if(status_code = 0, '', toString(status_code))",
+    "status_class": "if(status_code BETWEEN 200 AND 599, concat(toString(intDiv(status_code, 100)), 'xx'), '')",
+}
+ATTRIBUTE_FIELD: Final = "attributes."
+
+SAID: Final = "multiIf(message != '', message, error_message != '', error_message, error_type)"
+
+
+# Field of a selection -> its condition, which has the field's value as a parameter of the same name.
+CONDITIONS: Final = {
+    "project": "project = {project:UInt32}",
+    "ts_from": "ts >= {ts_from:Int64}",
+    "ts_to": "ts <= {ts_to:Int64}",
+    "received_from": "received_at >= {received_from:Int64}",
+    "received_to": "received_at <= {received_to:Int64}",
+    "received_floor": "received_at >= {received_floor:Int64}",
+    "levels": "level IN {levels:Array(String)}",
+    "log_types": "log_type IN {log_types:Array(String)}",
+    "status_classes": "intDiv(status_code, 100) IN {status_classes:Array(UInt16)}",
+    "environment": "environment = {environment:String}",
+    "fingerprint": "error_fingerprint = {fingerprint:String}",
+}
+
+
+def where(selection: Selection) -> tuple[str, dict[str, Any]]:
+    """Return the condition and its parameters. The tenant is always in it."""
+    parts = ["tenant = {tenant:UInt32}"]
+    params: dict[str, Any] = {"tenant": selection.tenant}
+    for name, condition in CONDITIONS.items():
+        value = getattr(selection, name)
+        if value is None or value == ():
+            continue
+        parts.append(condition)
+        params[name] = list(value) if isinstance(value, tuple) else value
+    if selection.environment == "":
+        params["environment"] = EMPTY
+    if selection.errors:
+        parts.append("(level IN ('error', 'critical') OR log_type = 'exception')")
+    if selection.text:
+        parts.append(substring.condition(selection.text, params))
+    if selection.search is not None:
+        parts.append(selection.search.sql)
+        params.update(selection.search.params)
+    return " AND ".join(parts), params
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+def latest(
+    engine: Engine,
+    selection: Selection,
+    *,
+    limit: int,
+    before: tuple[int, int] | None = None,
+    offset: int = 0,
+    order: TimeColumn = "ts",
+    comment: str = "",
+) -> list[EventRow]:
+    """Return the newest events first, by (`order`, id). `before` = (time, id) of the last one of the page before.
+
+    An `offset` reads all that it passes over; pages after `before` do not.
+    """
+    condition, params = where(selection)
+    if before is not None:
+        condition += f" AND {order} <= {{before:Int64}} AND ({order}, id) < ({{before:Int64}}, {{before_id:UInt64}})"
+        params |= {"before": before[0], "before_id": before[1]}
+    keys: list[tuple[int, int, int]] = []
+    for start in starts(engine, selection, before, order):
+        limited = condition if start is None else f"{condition} AND {order} >= {start}"
+        keys = engine.query(
+            f"SELECT project, ts, id FROM events WHERE {limited} {ordered(selection, order)} LIMIT {limit + offset}",
+            params,
+            row=tuple[int, int, int],
+            comment=comment,
+        )
+        if len(keys) == limit + offset:
+            break
+    return fetch(engine, selection.tenant, keys[offset:], comment)
+
+
+def ordered(selection: Selection, order: TimeColumn) -> str:
+    """Sort by the whole key where that is the order asked for, so that the engine reads only as far as it must."""
+    if order == "ts" and selection.project is not None:
+        return "ORDER BY tenant DESC, project DESC, ts DESC, id DESC"
+    return f"ORDER BY {order} DESC, id DESC"
+
+
+def starts(
+    engine: Engine, selection: Selection, before: tuple[int, int] | None, order: TimeColumn
+) -> Iterable[int | None]:
+    """Yield where to start looking, each further back than the one before; None is the beginning."""
+    bounds = [engine.clock(), selection.ts_to if order == "ts" else selection.received_to, before and before[0]]
+    end = min(bound for bound in bounds if bound is not None)
+    lowest = selection.ts_from if order == "ts" else selection.received_from
+    by_key = order == "ts" and selection.project is not None
+    for width in KEY_WINDOWS if by_key else ARRIVAL_WINDOWS:
+        if lowest is None or end - width > lowest:
+            yield end - width
+    yield None
+
+
+def fetch(engine: Engine, tenant: int, keys: list[tuple[int, int, int]], comment: str = "") -> list[EventRow]:
+    """Return the events of these (project, ts, id), in that order; the primary key finds their granules."""
+    if not keys:
+        return []
+    projects, times, ids = zip(*keys, strict=True)
+    rows = engine.query(
+        f"SELECT {COLUMNS} FROM events WHERE tenant = {{tenant:UInt32}} AND project IN {{projects:Array(UInt32)}}"
+        " AND ts IN {times:Array(Int64)} AND id IN {ids:Array(UInt64)}",
+        {"tenant": tenant, "projects": sorted(set(projects)), "times": sorted(set(times)), "ids": list(ids)},
+        row=EventRow,
+        comment=comment,
+    )
+    found = {row.id: row for row in rows}
+    for row in rows:
+        row.attributes = sent_attributes(row.attributes)
+    return [found[event_id] for event_id in ids if event_id in found]
+
+
+def sent_attributes(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return attributes as they were sent from the map of raw JSON values; None when there were none."""
+    if not stored:
+        return None
+    decode = msgspec.json.decode
+    if VERBATIM in stored:
+        verbatim: dict[str, Any] = decode(decode(stored[VERBATIM]))
+        return verbatim
+    sent = {key: decode(value) for key, value in stored.items()}
+    if len(sent) == MOST_ATTRIBUTES and isinstance(sent.get(OVERFLOW), dict):
+        sent |= sent.pop(OVERFLOW)
+    return sent
+
+
+def by_id(
+    engine: Engine, tenant: int, project: int, ts: int, event_id: int, *, received_floor: int | None = None
+) -> EventRow | None:
+    """Return one event, or None."""
+    rows = fetch(engine, tenant, [(project, ts, event_id)])
+    return next((row for row in rows if received_floor is None or row.received_at >= received_floor), None)
+
+
+def after(
+    engine: Engine, selection: Selection, received_at: int, event_id: int, *, limit: int, comment: str = ""
+) -> list[EventRow]:
+    """Return the events that arrived after (`received_at`, id), oldest first."""
+    condition, params = where(selection)
+    condition += " AND received_at >= {after:Int64} AND (received_at, id) > ({after:Int64}, {after_id:UInt64})"
+    params |= {"after": received_at, "after_id": event_id}
+    sql = f"SELECT project, ts, id FROM events WHERE {condition} ORDER BY received_at, id LIMIT {limit}"
+    keys = engine.query(sql, params, row=tuple[int, int, int], comment=comment)
+    return fetch(engine, selection.tenant, keys, comment)
+
+
+# -- counts -----------------------------------------------------------------------------------------------------------
+
+
+def count(engine: Engine, selection: Selection, *, comment: str = "") -> int:
+    condition, params = where(selection)
+    return engine.one(f"SELECT count() FROM events WHERE {condition}", params, row=tuple[int], comment=comment)[0]
+
+
+def count_by(
+    engine: Engine, selection: Selection, field: str, *, limit: int = 100, comment: str = ""
+) -> list[tuple[str, int]]:
+    """Return (value, rows), most rows first; events without a value are left out.
+
+    `field` is one of COUNTED, or `attributes.<key>`, whose values are JSON text. Raises KeyError for an unknown field.
+    """
+    condition, params = where(selection)
+    if field.startswith(ATTRIBUTE_FIELD):
+        value, params["field"] = "attributes[{field:String}]", field.removeprefix(ATTRIBUTE_FIELD)
+    else:
+        value = COUNTED[field]
+    if field not in NAMED:
+        condition += f" AND {value} != ''"
+    found = engine.query(
+        f"SELECT {value} AS value, count() AS rows FROM events WHERE {condition}"
+        f" GROUP BY value ORDER BY rows DESC, value LIMIT {limit}",
+        params,
+        row=tuple[str, int],
+        comment=comment,
+    )
+    return [("" if text == EMPTY else text, rows) for text, rows in found]
+
+
+def histogram(
+    engine: Engine,
+    selection: Selection,
+    width_us: int,
+    *,
+    column: TimeColumn = "ts",
+    split: str | None = None,
+    comment: str = "",
+) -> list[Bucket]:
+    """Return the buckets that hold rows, oldest first, aligned to 1970; `split` by a field of COUNTED."""
+    condition, params = where(selection)
+    shift = -(-YEAR_1 // width_us) * width_us  # Makes every time positive, as the division rounds towards zero.
+    start = f"intDiv({column} + {shift}, {width_us}) * {width_us} - {shift} AS start"
+    if split is None:
+        sql = f"SELECT {start}, count() FROM events WHERE {condition} GROUP BY start ORDER BY start"
+    else:
+        sql = (
+            f"SELECT {start}, count(), {COUNTED[split]} AS value FROM events WHERE {condition}"
+            " GROUP BY start, value ORDER BY start, value"
+        )
+    return engine.query(sql, params, row=Bucket, comment=comment)
+
+
+def top_messages(
+    engine: Engine, selection: Selection, *, limit: int = 10, column: TimeColumn = "received_at", comment: str = ""
+) -> list[TopMessage]:
+    """Return the most frequent messages; an event without one shows its error_message, else its error_type, else ""."""
+    condition, params = where(selection)
+    found = engine.query(
+        f"SELECT {SAID} AS said, count() AS rows, max({column}) AS last_seen FROM events"
+        f" WHERE {condition} GROUP BY said ORDER BY rows DESC, last_seen DESC, said LIMIT {limit}",
+        params,
+        row=TopMessage,
+        comment=comment,
+    )
+    return [msgspec.structs.replace(top, message="") if top.message == EMPTY else top for top in found]
+
+
+# -- deletion ---------------------------------------------------------------------------------------------------------
+
+
+def delete_project_before(engine: Engine, tenant: int, project: int, received_before: int) -> int:
+    """Delete a project's events that arrived earlier; returns how many. They are gone at once, their bytes later."""
+    of_project = f"tenant = {tenant:d} AND project = {project:d} AND received_at < {received_before:d}"
+    found = engine.one(f"SELECT count() FROM events WHERE {of_project}", row=tuple[int])[0]
+    if found:
+        engine.command(f"DELETE FROM events WHERE {of_project}")
+    engine.command(f"DELETE FROM quarantine WHERE {of_project}")
+    return found
