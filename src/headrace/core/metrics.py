@@ -26,13 +26,11 @@ class Metric(msgspec.Struct, frozen=True):
 METRICS = (
     Metric("requests_total", "counter", "Requests answered, by door, route and class of status."),
     Metric("request_seconds", "histogram", "Time from the request line to the end of the answer, by door and route."),
-    Metric("requests_in_flight", "gauge", "Requests being answered now."),
+    Metric("requests_in_flight", "gauge", "Requests being answered now, by door and route."),
     Metric("request_bytes_total", "counter", "Bytes of request bodies after decompression, by door."),
     Metric("refusals_total", "counter", "Requests refused, by door and kind of refusal."),
     Metric("events_accepted_total", "counter", "Events acknowledged, by door."),
     Metric("events_rejected_total", "counter", "Events refused one by one, by door."),
-    Metric("calls_succeeded_total", "counter", "Calls done, by service (auth, ingestion, query)."),
-    Metric("calls_failed_total", "counter", "Calls failed for reasons of the server, by service."),
     Metric("limits_store_failures_total", "counter", "Times the shared store of the rate windows did not answer."),
 )
 
@@ -77,12 +75,21 @@ class Counters:
         self._gauges[self._metrics[name].name, labels] = read
 
     def value(self, name: str, labels: Labels = ()) -> float:
-        """Return a counter's value; of a gauge, what it reads now."""
-        if (name, labels) in self._gauges:
-            reading = self._gauges[name, labels]()
-            return sum(reading.values()) if isinstance(reading, Mapping) else reading
+        """Return one counter's value, 0 before its first count."""
         with self._lock:
             return self._sums.get((name, labels), 0)
+
+    def series(self, name: str) -> dict[Labels, float]:
+        """Return a counter's or gauge's values by their labels."""
+        found: dict[Labels, float] = {}
+        for (gauge, labels), read in self._gauges.items():
+            if gauge == name:
+                reading = read()
+                many = reading if isinstance(reading, Mapping) else {(): reading}
+                found.update({labels + more: value for more, value in many.items()})
+        with self._lock:
+            found.update({labels: value for (counter, labels), value in self._sums.items() if counter == name})
+        return found
 
     def render(self, prefix: str = "headrace_") -> str:
         """Print everything as Prometheus text, sorted by name and labels."""

@@ -81,7 +81,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
 
     `owns(method, path, query)` decides by path and shape (query: the raw query string), never by credential.
     `admit` checks budgets, credential and scope in that order and sets `call.principal` and `call.rates`; for a call
-    that has no route (404, 405) `peek` sets `call.rates` without counting. `render` is the envelope.
+    that has no route (404, 405) `peek` sets `call.rates` without counting. `render` is the envelope. `answered` is told
+    the status and the seconds of each answer.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     admit: Callable[[Call], Awaitable[None]]
     peek: Callable[[Call], None]
     render: Callable[[Refusal, Call], Answer]
+    answered: Callable[[Call, int, float], None] | None = None
     reads: Callable[[str], bool] = body.json_like
     security: Mapping[str, Sequence[str]] = {}
     statuses: Sequence[int] = (400, 401, 413, 415, 429, 500, 503)

@@ -21,6 +21,7 @@ from headrace.wire.table import Table
 
 if TYPE_CHECKING:
     from headrace.core.house import House
+    from headrace.core.metrics import Labels
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class Origin:
             (route.method, route.template): (door, route) for door in doors for route in routes_of(door) if route.hot
         }
         self.origins = frozenset(origin.encode() for origin in house.settings.cors_origins)
-        self.in_flight = 0
-        house.counters.gauge("requests_in_flight", lambda: self.in_flight)
+        self.in_flight: dict[Labels, float] = {}
+        house.counters.gauge("requests_in_flight", lambda: dict(self.in_flight))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -55,11 +56,9 @@ class Origin:
         call = Call(self.house, scope, receive)
         reply = Reply(self, call, send)
         started = time.perf_counter()
-        self.in_flight += 1
         try:
             await self._serve(call, reply)
         finally:
-            self.in_flight -= 1
             self._count(call, reply.status, time.perf_counter() - started)
 
     async def _serve(self, call: Call, reply: "Reply") -> None:
@@ -101,6 +100,14 @@ class Origin:
             door, route = found
             call.door = door
         call.route = route
+        place = (("door", door.name), ("route", route.template))
+        self.in_flight[place] = self.in_flight.get(place, 0) + 1
+        try:
+            return await self._checked(call, door, route, reply)
+        finally:
+            self.in_flight[place] -= 1
+
+    async def _checked(self, call: Call, door: Door, route: Route, reply: "Reply") -> Answer | None:
         await door.admit(call)
         if route.terms.body is not None:
             await self._read(call, door, route.terms)
@@ -159,6 +166,8 @@ class Origin:
         counters = self.house.counters
         counters.add("requests_total", (("door", door), ("route", route), ("status", f"{answered // 100}xx")))
         counters.observe("request_seconds", (("door", door), ("route", route)), seconds)
+        if call.door is not None and call.door.answered is not None:
+            call.door.answered(call, answered, seconds)
         journal.answered(call, answered, seconds)
 
 

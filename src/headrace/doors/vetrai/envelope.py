@@ -1,0 +1,55 @@
+"""How this door says no: `{"detail": text, "status_code": n}`, with `errors` for a field that breaks its schema."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from headrace.core.refusals import Kind, Refusal
+from headrace.wire.call import Answer, Call, answer
+
+STATUS = {
+    Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Kind.MALFORMED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Kind.METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
+    Kind.CONFLICT: HTTPStatus.BAD_REQUEST,
+    Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Kind.MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Kind.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    Kind.QUOTA_SPENT: HTTPStatus.TOO_MANY_REQUESTS,
+    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.BUG: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+# Rules that a schema cannot see: they say so with a rule of this name.
+FULL = "full"
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    loc: list[str]
+    msg: str
+    type: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of every error; `errors` only where a field breaks its schema."""
+
+    detail: str
+    status_code: int
+    errors: list[FieldProblem] | None = None
+
+
+def render(refusal: Refusal, call: Call) -> Answer:
+    facts = refusal.facts
+    status = STATUS[refusal.kind]
+    if facts.get("rule") == FULL:
+        return answer(400, Problem(refusal.text, 400))
+    headers = ((b"www-authenticate", b"Bearer"),) if refusal.kind is Kind.UNAUTHENTICATED else ()
+    if status is not HTTPStatus.UNPROCESSABLE_ENTITY:
+        return answer(status, Problem(refusal.text, status), *headers)
+    place = "body" if call.body or call.method in {"POST", "PUT", "PATCH"} else "query"
+    field = str(facts.get("field", "body"))
+    loc = [place] if field == place else [place, field]
+    problem = FieldProblem(loc, str(facts.get("rule") or refusal.text), str(facts.get("type", "value")))
+    return answer(status, Problem(refusal.text, status, [problem]))

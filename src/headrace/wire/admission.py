@@ -1,0 +1,79 @@
+"""What the doors' admissions share: the credential as it was sent, budgets taken or shown. Who may what, doors say."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from headrace.core.limits.windows import Budget, Standing
+from headrace.core.principal import Principal
+from headrace.core.refusals import Kind, Refusal, rate_limited
+from headrace.wire.call import Call
+
+KEY_PREFIXES = ("ldg_", "ledger_", "vetrai_")
+TOKEN_DOTS = 2
+
+
+def presented(call: Call) -> str | None:
+    """Return the credential: a Bearer value before an `X-API-Key`, empty for an Authorization of another form.
+
+    The scheme word ignores case. None when nothing was sent.
+    """
+    authorization = call.header("authorization")
+    scheme, _, value = (authorization or "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    key = call.header("x-api-key")
+    if key:
+        return key.strip()
+    return None if authorization is None else ""
+
+
+def token_like(value: str) -> bool:
+    """Tell by its form whether a credential is an access token; everything else is a key."""
+    return not value.startswith(KEY_PREFIXES) and value.count(".") == TOKEN_DOTS
+
+
+async def run(call: Call, check: Callable[[Call], None]) -> None:
+    """Run a door's checks: in a thread, unless the route is hot and nothing they ask can block for long."""
+    house = call.house
+    hot = call.route is not None and call.route.hot is not None
+    if hot and house.db.dialect == "sqlite" and house.limits.shared is None:
+        check(call)
+    else:
+        await asyncio.to_thread(check, call)
+
+
+def take(call: Call, budgets: Sequence[Budget]) -> None:
+    """Count the call in all of `budgets`, or refuse it; its answer will show how they stand."""
+    taken = call.house.limits.take_all(budgets)
+    call.rates = taken.standings
+    if taken.refused is not None:
+        raise spent(taken.refused)
+
+
+def show(call: Call, budgets: Sequence[Budget]) -> None:
+    """Have the answer show how `budgets` stand, without counting."""
+    call.rates = tuple(call.house.limits.peek(budget) for budget in budgets)
+
+
+def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], Principal]) -> Principal:
+    """Return whose credential the call carries.
+
+    Credentials that fail count by address in `doubtful`, or rotating guesses would cost nothing.
+    """
+    show(call, doubtful)
+    for standing in call.rates:
+        if not standing.remaining:
+            raise spent(standing)
+    try:
+        who = resolve(call)
+    except Refusal as refusal:
+        if refusal.kind is Kind.UNAUTHENTICATED:
+            call.rates = call.house.limits.take_all(doubtful).standings
+        raise
+    call.principal = who
+    return who
+
+
+def spent(standing: Standing) -> Refusal:
+    budget = standing.budget
+    return rate_limited(f"Rate limit exceeded: {budget.limit} requests per {budget.name}", standing.retry_after)
