@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from headrace.core.refusals import Kind, Refusal
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 # The caller left before there was anything to answer; nobody sees this status but the metrics.
 GONE = 499
 UNAVAILABLE_SECONDS = 5
+HANDLER_THREADS = 32
 
 
 class Origin:
@@ -218,6 +220,8 @@ def _timed_out() -> Refusal:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
+    # Handlers run in these: many more than cores, for most of their time they wait for a disk or a database.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler"))
     while True:
         message = await receive()
         await send({"type": message["type"] + ".complete"})

@@ -1,0 +1,143 @@
+"""The composition root: opens the house, hands rooms what they need of others, mounts doors and web, closes it all."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from headrace.core import house as rooms
+from headrace.core import idempotency, keys
+from headrace.core.groups.fold import fold
+from headrace.core.house import House
+from headrace.core.limits import quota
+from headrace.core.limits.windows import Limits
+from headrace.core.metrics import Counters
+from headrace.core.settings import Settings
+from headrace.doors import ledger, vetrai
+from headrace.eventstore.drain import Drained
+from headrace.eventstore.store import Store, StoreOptions
+from headrace.kit import clock as wall
+from headrace.kit.clock import Clock
+from headrace.kit.passwords import Passwords
+from headrace.web import docs, operations, pages
+from headrace.wire import openapi
+from headrace.wire.door import Door
+from headrace.wire.origin import Origin
+
+DOORS: tuple[Door, ...] = (ledger.DOOR, vetrai.DOOR)
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+PURGE_SECONDS = 3600.0
+
+
+def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwords | None = None) -> House:
+    """Open everything, recover what the last process left, and start what runs beside requests.
+
+    Raises SettingError, OldSchemaError, EngineError, UnreachableError and OSError; nothing stays open then.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        limits = Limits.open(settings, clock)
+        db = rooms.open_database(settings)
+        opened.callback(db.close)
+        found: list[House] = []
+
+        def on_drained(drained: Drained) -> None:
+            fold(found[0], drained)
+
+        store = Store.open(settings.data / "events", options=options(settings), clock=clock, on_drained=on_drained)
+        opened.callback(store.stop)
+        house = House.open(
+            settings, limits=limits, store=store, counters=Counters(), clock=clock, passwords=passwords, db=db
+        )
+        found.append(house)
+        recover(house)
+        watch(house)
+        store.start()
+        house.part(Upkeep).start()
+        opened.pop_all()
+    return house
+
+
+def options(settings: Settings) -> StoreOptions:
+    names = StoreOptions.__struct_fields__
+    return StoreOptions(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
+
+
+def recover(house: House) -> None:
+    """Count what was acknowledged before the last stop and is not stored yet."""
+    counts: dict[tuple[int, int], int] = {}
+    for (_, project, day), rows in house.store.wal.arrivals.items():
+        counts[project, day] = counts.get((project, day), 0) + rows
+    quota.recover(house, counts)
+
+
+def watch(house: House) -> None:
+    """Name what the metrics ask of the rooms."""
+    counters, store = house.counters, house.store
+    counters.declare("events_waiting", "gauge", "Events acknowledged and not yet searchable.")
+    counters.gauge("events_waiting", lambda: store.wal.waiting_rows)
+    counters.declare("events_waiting_bytes", "gauge", "Bytes of them on disk.")
+    counters.gauge("events_waiting_bytes", lambda: store.wal.waiting_bytes)
+    counters.declare("events_refused", "gauge", "1 while the event store takes no events.")
+    counters.gauge("events_refused", lambda: 1.0 if store.refusing else 0.0)
+    counters.declare("rate_window_failures_total", "counter", "Times the shared store of rate windows did not answer.")
+    counters.gauge("rate_window_failures_total", lambda: house.limits.failures)
+    counters.declare("threads", "gauge", "Threads of this process.")
+    counters.gauge("threads", threading.active_count)
+
+
+class Upkeep:
+    """One thread that writes what was counted in memory and deletes what is over."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def _run(self) -> None:
+        purged = 0.0
+        while not self.stopping.wait(FLUSH_SECONDS):
+            purged += FLUSH_SECONDS
+            attempt(lambda: keys.usage.flush(self.house))
+            if purged >= PURGE_SECONDS:
+                purged = 0.0
+                attempt(lambda: idempotency.purge(self.house))
+
+
+def attempt(work: Callable[[], object]) -> None:
+    """Do a piece of upkeep; what fails is logged and done again at the next turn."""
+    try:
+        work()
+    except Exception:
+        # The edge of this thread: a database that is away for a while must not end it.
+        log.exception("upkeep failed; it is tried again")
+
+
+def build(house: House) -> Origin:
+    """Return the ASGI application of all doors and the origin's own pages."""
+
+    def description() -> dict[str, object]:
+        return openapi.document(origin.doors, origin.apps)
+
+    web = pages.door([*docs.routes(description), *operations.ROUTES])
+    origin = Origin(house, (*DOORS, web))
+    return origin
+
+
+def close(house: House) -> None:
+    """Stop in reverse: upkeep, the store (what is acknowledged is stored, or stays on disk), the database."""
+    house.part(Upkeep).stop()
+    house.store.stop()
+    attempt(lambda: keys.usage.flush(house))
+    house.close()
