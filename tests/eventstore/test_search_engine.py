@@ -45,7 +45,7 @@ def stored(value: Any) -> Any:
     return "\0" if value == "" else value
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def table(search_engine: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., int]]:
     """Insert events, each batch for a tenant of its own, whose number is returned."""
     file = tmp_path_factory.mktemp("search") / "events.json"

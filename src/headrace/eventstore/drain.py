@@ -110,7 +110,8 @@ class Drain:
 
     def __init__(self, engine: Engine, wal: Log, on_drained: Callable[[Drained], None]) -> None:
         self.engine, self.wal, self.on_drained = engine, wal, on_drained
-        self.stopping = threading.Event()
+        self.stopping = threading.Event()  # Now;
+        self.finishing = threading.Event()  # once nothing waits any more.
         self.changed = threading.Condition()
         self.stored_id = 0  # Ids below it, of this log, are searchable.
         self.segments = self.rows = self.failures = self.quarantined = 0
@@ -125,6 +126,8 @@ class Drain:
             segment = self.wal.next_sealed(0.2)
             if segment is not None:
                 self.persist(segment)
+            elif self.finishing.is_set():
+                return
 
     def persist(self, segment: Segment) -> None:
         """Drain one segment, however long the engine or the caller fails; gives up only when stopped."""
@@ -188,8 +191,15 @@ class Drain:
         with self.changed:
             return self.changed.wait_for(lambda: self.stored_id >= last_id, timeout)
 
+    def finish(self, seconds: float) -> None:
+        """Drain what a closed log still holds, for at most `seconds`, then stop; the rest waits for the next start."""
+        self.finishing.set()
+        if self.thread.is_alive():
+            self.thread.join(seconds)
+        self.stop()
+
     def stop(self) -> None:
-        """Stop after the segment in hand; what is left stays in the log for the next start."""
+        """Stop after the segment in hand."""
         self.stopping.set()
         if self.thread.is_alive():
             self.thread.join()

@@ -1,7 +1,7 @@
 """Queries: what is asked of stored events. Every value travels as a parameter. Who may ask what is decided in core."""
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -10,6 +10,7 @@ from headrace.eventstore.engine import Engine
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Compiled
 
+Row = TypeVar("Row")
 TimeColumn = Literal["ts", "received_at"]
 
 HOUR: Final = 3_600_000_000
@@ -18,6 +19,8 @@ YEAR_1: Final = 62_135_596_800_000_000  # Microseconds from the year 1 to 1970.
 # opening old parts; by arrival it has to sort all that a window holds.
 KEY_WINDOWS: Final = (24 * HOUR,)
 ARRIVAL_WINDOWS: Final = (HOUR, 4 * HOUR, 16 * HOUR, 64 * HOUR, 256 * HOUR)
+# Up to here it costs less to read what is passed over whole than to ask twice: places first, then their events.
+NEAR_OFFSET: Final = 1_000
 
 MOST_ATTRIBUTES: Final = 256
 OVERFLOW: Final = "_overflow"
@@ -180,18 +183,21 @@ def latest(
     if before is not None:
         condition += f" AND {order} <= {{before:Int64}} AND ({order}, id) < ({{before:Int64}}, {{before_id:UInt64}})"
         params |= {"before": before[0], "before_id": before[1]}
-    keys: list[tuple[int, int, int]] = []
-    for start in starts(engine, selection, before, order):
-        limited = condition if start is None else f"{condition} AND {order} >= {start}"
-        keys = engine.query(
-            f"SELECT project, ts, id FROM events WHERE {limited} {ordered(selection, order)} LIMIT {limit + offset}",
-            params,
-            row=tuple[int, int, int],
-            comment=comment,
-        )
-        if len(keys) == limit + offset:
-            break
-    return fetch(engine, selection.tenant, keys[offset:], comment)
+    beginnings = list(starts(engine, selection, before, order))
+
+    def page(columns: str, row: type[Row]) -> list[Row]:
+        rows: list[Row] = []
+        for start in beginnings:
+            limited = condition if start is None else f"{condition} AND {order} >= {start}"
+            end = f"{ordered(selection, order)} LIMIT {limit:d} OFFSET {offset:d}"
+            rows = engine.query(f"SELECT {columns} FROM events WHERE {limited} {end}", params, row=row, comment=comment)
+            if len(rows) == limit:
+                break
+        return rows
+
+    if offset <= NEAR_OFFSET:
+        return complete(page(COLUMNS, EventRow))
+    return fetch(engine, selection.tenant, page("project, ts, id", tuple[int, int, int]), comment)
 
 
 def ordered(selection: Selection, order: TimeColumn) -> str:
@@ -227,10 +233,14 @@ def fetch(engine: Engine, tenant: int, keys: list[tuple[int, int, int]], comment
         row=EventRow,
         comment=comment,
     )
-    found = {row.id: row for row in rows}
+    found = {row.id: row for row in complete(rows)}
+    return [found[event_id] for event_id in ids if event_id in found]
+
+
+def complete(rows: list[EventRow]) -> list[EventRow]:
     for row in rows:
         row.attributes = sent_attributes(row.attributes)
-    return [found[event_id] for event_id in ids if event_id in found]
+    return rows
 
 
 def sent_attributes(stored: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -262,9 +272,8 @@ def after(
     condition, params = where(selection)
     condition += " AND received_at >= {after:Int64} AND (received_at, id) > ({after:Int64}, {after_id:UInt64})"
     params |= {"after": received_at, "after_id": event_id}
-    sql = f"SELECT project, ts, id FROM events WHERE {condition} ORDER BY received_at, id LIMIT {limit}"
-    keys = engine.query(sql, params, row=tuple[int, int, int], comment=comment)
-    return fetch(engine, selection.tenant, keys, comment)
+    sql = f"SELECT {COLUMNS} FROM events WHERE {condition} ORDER BY received_at, id LIMIT {limit:d}"
+    return complete(engine.query(sql, params, row=EventRow, comment=comment))
 
 
 # -- counts -----------------------------------------------------------------------------------------------------------
