@@ -23,10 +23,8 @@ def fold(house: "House", drained: Drained) -> None:
     """Add a stored segment's counts: usage per project and day, error groups. A segment already folded adds nothing."""
     now = house.clock()
     with house.db.write() as connection:
-        fresh = connection.execute(
-            house.db.insert(folded_segments).values(name=drained.name, folded_at=now).on_conflict_do_nothing()
-        )
-        if fresh.rowcount:
+        name = house.db.insert(folded_segments).values(name=drained.name, folded_at=now).on_conflict_do_nothing()
+        if connection.execute(name.returning(folded_segments.c.name)).scalar() is not None:
             add_all(connection, house, drained, now)
     quota.settle(house, {(part.project, part.day): part.rows for part in drained.projects})
 

@@ -92,7 +92,7 @@ def sparkline(house: "House", group: Group) -> Sparkline:
         error_group_hours.c.group_id == group.id, error_group_hours.c.hour.between(hours[0], hours[-1])
     )
     with house.db.read() as connection:
-        counted = dict(connection.execute(query).tuples().all())
+        counted: dict[int, int] = {row.hour: row.count for row in connection.execute(query)}
     return Sparkline([(hour, counted.get(hour, 0)) for hour in hours])
 
 
