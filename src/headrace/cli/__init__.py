@@ -1,0 +1,58 @@
+"""The `headrace` command. Here: `main`, which reads the arguments and makes the one call that a verb is.
+
+What a verb needs is imported when the verb is asked for, so that `headrace --help` and a second start are quick.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+
+from headrace.cli.arguments import parser
+from headrace.cli.screen import Misuse, Trouble, complain
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0 done, 1 it failed, 2 wrong usage or a wrong setting."""
+    given = parser().parse_args(arguments)
+    try:
+        return _verb(given.verb)(given)
+    except Misuse as problem:
+        complain(f"headrace {given.verb}: {problem}")
+        return 2
+    except Trouble as problem:
+        complain(f"headrace {given.verb}: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has enough; Python would complain again while flushing at the end.
+        sys.stdout = None
+        return 0
+
+
+def _verb(name: str) -> Callable[[Namespace], int]:
+    match name:
+        case "serve" | "demo":
+            from headrace.cli import serve
+
+            return serve.run
+        case "import":
+            from headrace.cli import importing
+
+            return importing.run
+        case "search" | "tail":
+            from headrace.cli import search
+
+            return search.run
+        case "key" | "project" | "admin":
+            from headrace.cli import operator
+
+            return operator.run
+        case "backup" | "restore":
+            from headrace.cli import backup
+
+            return backup.run
+        case _:
+            from headrace.cli import upkeep
+
+            return upkeep.run

@@ -1,0 +1,56 @@
+"""From the command line to settings and to an open house: what every verb that touches a data folder begins with."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli.client import KEY_VARIABLE, URL_VARIABLE
+from headrace.cli.screen import Misuse, Trouble
+from headrace.core.settings import SETTINGS, SettingError, Settings, load
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
+
+
+def settings(given: Namespace) -> Settings:
+    """Read the settings from the flags, the environment and `--config`. A wrong one is Misuse."""
+    flags = {row.name: getattr(given, row.name, None) for row in SETTINGS}
+    # These two say where a client finds a server; a server has no such setting.
+    environ = {name: value for name, value in os.environ.items() if name not in {URL_VARIABLE, KEY_VARIABLE}}
+    try:
+        return load(flags, environ, Path(given.config) if given.config else None)
+    except SettingError as problem:
+        raise Misuse(str(problem)) from problem
+
+
+@contextmanager
+def office(given: Namespace, *, make: bool = False) -> Iterator["House"]:
+    """Open the metadata side of a house, without event store and limits: it works beside a running server.
+
+    With `make` an absent data folder is made; without, it is Trouble, for a mistyped --data must not look empty.
+    """
+    from headrace.core.house import House
+    from headrace.kit.database import UnreachableError
+
+    chosen = settings(given)
+    if not (make or chosen.database_url or (chosen.data / "headrace.db").exists()):
+        raise Trouble(
+            f"there is no data folder {chosen.data.absolute()}; name it with --data, or make it with `headrace demo` "
+            "or `headrace admin account`"
+        )
+    nothing: Any = None
+    try:
+        house = House.open(chosen, limits=nothing, store=nothing, counters=nothing)
+    except SettingError as problem:
+        raise Misuse(str(problem)) from problem
+    except UnreachableError as problem:
+        raise Trouble(f"the metadata database cannot be opened: {problem}") from problem
+    except OSError as problem:
+        raise Trouble(f"the data folder {chosen.data} cannot be used: {problem.strerror}") from problem
+    try:
+        yield house
+    finally:
+        house.close()

@@ -1,0 +1,149 @@
+"""What a line of any log file becomes before it is sent: a log with the field names that the API knows.
+
+The rules for values are the server's; here names are mapped, and what a log has no field for goes into its attributes.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from headrace.kit.times import show
+
+FIELDS = frozenset(
+    {
+        *("timestamp", "level", "log_type", "importance", "message", "error_type", "error_message", "stack_trace"),
+        *("environment", "release", "sdk_version", "platform", "platform_version", "attributes"),
+    }
+)
+# Names that common loggers write, tried in this order when a line has no field of ours.
+OTHER_NAMES = {
+    "timestamp": ("time", "ts", "@timestamp", "datetime", "date"),
+    "level": ("severity", "lvl", "levelname", "log_level", "loglevel"),
+    "message": ("msg", "text", "body", "log"),
+    "stack_trace": ("stack", "stacktrace", "traceback", "exc_info"),
+}
+LEVELS = frozenset({b'"debug"', b'"info"', b'"warning"', b'"error"', b'"critical"'})
+OTHER_LEVELS = {
+    **dict.fromkeys(("trace", "verbose"), "debug"),
+    **dict.fromkeys(("notice", "information", "informational"), "info"),
+    **dict.fromkeys(("warn",), "warning"),
+    **dict.fromkeys(("err",), "error"),
+    **dict.fromkeys(("fatal", "crit", "panic", "alert", "emerg", "emergency"), "critical"),
+}
+# A number of seconds is below the first of these, of milliseconds below the next, and so on; with the factor and
+# divisor that make microseconds of it.
+EPOCHS = ((10**11, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1), (10**20, 1, 1_000))
+
+DECODER = msgspec.json.Decoder(dict[str, Raw])
+ENCODER = msgspec.json.Encoder()
+
+
+class BadLineError(Exception):
+    """The line cannot become a log at all; the text is the rule."""
+
+
+class Rules(NamedTuple):
+    """How lines are read: `names` is {field: the line's own name or dotted path}; the others fill what is absent."""
+
+    names: Mapping[str, str]
+    now: str | None = None
+    level: str | None = None
+
+
+def as_log(text: bytes | None, rules: Rules) -> bytes:
+    """Return one log as JSON. The same line under the same rules gives the same bytes. Raises BadLineError."""
+    if text is None:
+        raise BadLineError("the line is too long")
+    try:
+        given = DECODER.decode(text)
+    except msgspec.ValidationError as problem:
+        raise BadLineError("Log entry must be an object") from problem
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise BadLineError(f"not JSON: {problem}") from problem
+    if not rules.names and given.keys() <= FIELDS and _is_plain(given):
+        return text
+    fields = _named(given, rules.names)
+    _mend_level(fields, rules.level)
+    _mend_timestamp(fields, rules.now)
+    return ENCODER.encode(_with_attributes(fields, given))
+
+
+def _is_plain(given: Mapping[str, Raw]) -> bool:
+    level, timestamp = given.get("level"), given.get("timestamp")
+    return level is not None and bytes(level) in LEVELS and timestamp is not None and bytes(timestamp)[:1] == b'"'
+
+
+def _named(given: dict[str, Raw], names: Mapping[str, str]) -> dict[str, Raw]:
+    """Take the fields of a log out of what was given; what is used leaves `given`."""
+    fields = {}
+    for field, source in names.items():
+        value = given.pop(source, None) or _inside(given, source)
+        if value is not None:
+            fields[field] = value
+    for field in FIELDS - fields.keys():
+        if field in given:
+            fields[field] = given.pop(field)
+    for field, others in OTHER_NAMES.items():
+        if field not in fields:
+            found = next((other for other in others if other in given), None)
+            if found is not None:
+                fields[field] = given.pop(found)
+    return fields
+
+
+def _inside(given: Mapping[str, Raw], path: str) -> Raw | None:
+    """Follow a dotted path; the value also stays where it is."""
+    first, _, rest = path.partition(".")
+    value = given.get(first)
+    if value is None or not rest:
+        return value
+    try:
+        return _inside(DECODER.decode(value), rest)
+    except msgspec.DecodeError:
+        return None
+
+
+def _mend_level(fields: dict[str, Raw], default: str | None) -> None:
+    raw = fields.get("level")
+    if raw is None or bytes(raw) == b"null":
+        if default is not None:
+            fields["level"] = Raw(ENCODER.encode(default))
+        return
+    if bytes(raw) not in LEVELS:
+        value = msgspec.json.decode(raw)
+        if isinstance(value, str):
+            lowered = value.strip().lower()
+            fields["level"] = Raw(ENCODER.encode(OTHER_LEVELS.get(lowered, lowered)))
+
+
+def _mend_timestamp(fields: dict[str, Raw], now: str | None) -> None:
+    raw = fields.get("timestamp")
+    if raw is None or bytes(raw) == b"null":
+        if now is not None:
+            fields["timestamp"] = Raw(ENCODER.encode(now))
+        return
+    if bytes(raw)[:1] != b'"':
+        value = msgspec.json.decode(raw)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            fields["timestamp"] = Raw(ENCODER.encode(_epoch(value)))
+
+
+def _epoch(value: float) -> str:
+    for bound, factor, divisor in EPOCHS:
+        if abs(value) < bound:
+            return show(value * factor // divisor if isinstance(value, int) else round(value * factor / divisor))
+    return str(value)
+
+
+def _with_attributes(fields: dict[str, Raw], rest: dict[str, Raw]) -> dict[str, Raw]:
+    """Put what is left over into the attributes; attributes that are no object stay, for the server to name."""
+    if not rest:
+        return fields
+    own = fields.get("attributes")
+    if own is None or bytes(own) == b"null":
+        fields["attributes"] = Raw(ENCODER.encode(rest))
+    elif bytes(own)[:1] == b"{":
+        fields["attributes"] = Raw(ENCODER.encode({**rest, **DECODER.decode(own)}))
+    return fields

@@ -1,0 +1,86 @@
+"""`headrace migrate`, `doctor`, `docs` and `version`: what an operator runs now and then."""
+
+import platform
+import sqlite3
+from argparse import Namespace
+from importlib import metadata
+
+from headrace import __version__
+from headrace.cli.configuration import settings
+from headrace.cli.screen import Trouble, as_json, say
+
+# Which of the libraries decide how the server behaves.
+LIBRARIES = (
+    "chdb-core",
+    "clickhouse-connect",
+    "litestar",
+    "uvicorn",
+    "msgspec",
+    "sqlalchemy",
+    "psycopg",
+    "cryptography",
+)
+
+
+def run(given: Namespace) -> int:
+    match given.verb:
+        case "migrate":
+            return _migrate(given)
+        case "doctor":
+            from headrace.cli import doctor
+
+            return doctor.run(given)
+        case "docs":
+            from headrace.cli import docs
+
+            return docs.run(given)
+        case _:
+            return _version(given)
+
+
+def versions() -> dict[str, str]:
+    found = {"headrace": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def _version(given: Namespace) -> int:
+    if given.json:
+        as_json(versions())
+    else:
+        for name, number in versions().items():
+            say(f"{name:<20} {number}")
+    return 0
+
+
+def _migrate(given: Namespace) -> int:
+    from headrace.core import migrations
+    from headrace.kit.database import Database, UnreachableError
+
+    chosen = settings(given)
+    path = chosen.data / "headrace.db"
+    if not chosen.database_url and not path.exists():
+        raise Trouble(
+            f"there is no database {path.absolute()}; name the folder with --data. A new one needs no migration"
+        )
+    try:
+        db = Database.open(chosen.database_url or path)
+        try:
+            before = migrations.version(db)
+            if before is not None and before > migrations.HEAD:
+                raise Trouble(f"the database is of the newer revision {before}: update Headrace")
+            migrations.migrate(db)
+            after = migrations.version(db)
+        finally:
+            db.close()
+    except UnreachableError as problem:
+        raise Trouble(f"the metadata database cannot be opened: {problem}") from problem
+    say(
+        f"the metadata database is of revision {after}"
+        + (" already" if before == after else f", was {before or 'empty'}")
+    )
+    return 0

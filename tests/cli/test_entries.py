@@ -1,0 +1,79 @@
+"""What lines of other programs' logs become."""
+
+import json
+from typing import Any
+
+import pytest
+
+from headrace.cli.entries import BadLineError, Rules, as_log
+
+PLAIN = Rules({})
+LOG = {"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": "m"}
+
+
+def log(entry: dict[str, Any], rules: Rules = PLAIN) -> dict[str, Any]:
+    return json.loads(as_log(json.dumps(entry).encode(), rules))
+
+
+def test_a_log_goes_out_byte_for_byte() -> None:
+    text = b'{"level": "info",  "timestamp":"2026-01-01T00:00:00Z", "attributes": {"big": 123456789012345678901}}'
+    assert as_log(text, PLAIN) is text
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (LOG | {"level": "WARN"}, {"level": "warning"}),
+        (LOG | {"level": " Error "}, {"level": "error"}),
+        (LOG | {"level": "FATAL"}, {"level": "critical"}),
+        (LOG | {"level": "odd"}, {"level": "odd"}),
+        (LOG | {"level": 30}, {"level": 30}),
+        (LOG | {"timestamp": 1767225600}, {"timestamp": "2026-01-01T00:00:00Z"}),
+        (LOG | {"timestamp": 1767225600.25}, {"timestamp": "2026-01-01T00:00:00.25Z"}),
+        (LOG | {"timestamp": 1767225600123}, {"timestamp": "2026-01-01T00:00:00.123Z"}),
+        (LOG | {"timestamp": 1767225600123456}, {"timestamp": "2026-01-01T00:00:00.123456Z"}),
+        (LOG | {"timestamp": 1767225600123456789}, {"timestamp": "2026-01-01T00:00:00.123456Z"}),
+        (LOG | {"timestamp": True}, {"timestamp": True}),
+        ({"time": "2026-01-01", "severity": "INFO", "msg": "hello"}, {"timestamp": "2026-01-01", "message": "hello"}),
+        (LOG | {"user": 7, "deep": {"a": [1]}}, {"attributes": {"user": 7, "deep": {"a": [1]}}}),
+        (LOG | {"user": 7, "attributes": {"user": 8, "a": 1}}, {"attributes": {"user": 8, "a": 1}}),
+        (LOG | {"user": 7, "attributes": None}, {"attributes": {"user": 7}}),
+        (LOG | {"user": 7, "attributes": "odd"}, {"attributes": "odd"}),
+        (LOG | {"big": 123456789012345678901234567890}, {"attributes": {"big": 123456789012345678901234567890}}),
+    ],
+)
+def test_other_spellings_become_a_log(entry: dict[str, Any], expected: dict[str, Any]) -> None:
+    made = log(entry)
+    assert {name: made.get(name) for name in expected} == expected
+
+
+def test_names_are_mapped() -> None:
+    rules = Rules({"timestamp": "when", "message": "event.text", "level": "event.grade"})
+    made = log({"when": "2026-01-01", "event": {"text": "hello", "grade": "ERR"}, "message": "other"}, rules)
+    assert made["timestamp"] == "2026-01-01"
+    assert made["message"] == "hello"
+    assert made["level"] == "error"
+    assert made["attributes"]["message"] == "other"
+
+
+def test_what_is_absent_is_filled_only_on_request() -> None:
+    assert log({"message": "m"}) == {"message": "m"}
+    rules = Rules({}, now="2026-01-01T00:00:00Z", level="info")
+    assert log({"message": "m"}, rules) == {"message": "m", "timestamp": rules.now, "level": "info"}
+    assert log(LOG, rules) == LOG
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (b"not json", "not JSON"),
+        (b'{"a":', "not JSON"),
+        (b"[1]", "Log entry must be an object"),
+        (b"17", "Log entry must be an object"),
+        (b"[" * 100_000, "not JSON|must be an object"),
+        (None, "too long"),
+    ],
+)
+def test_what_cannot_become_a_log_is_named(text: bytes | None, rule: str) -> None:
+    with pytest.raises(BadLineError, match=rule):
+        as_log(text, PLAIN)
