@@ -1,0 +1,166 @@
+"""The real server as a process of its own: started, killed, and measured from outside by /proc."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.client import Address, Caller
+
+TICK = os.sysconf("SC_CLK_TCK")
+# What a measurement must not run into: the documented limits of callers, and the quota of a day.
+ROOMY = {
+    "key_per_minute": "10000000",
+    "key_per_hour": "1000000000",
+    "daily_quota": "2000000000",
+    "queue_limit": "200000000",
+    "log_level": "warning",
+}
+
+
+class Key(NamedTuple):
+    """A project and its key."""
+
+    project: int
+    secret: str
+
+
+class Target(NamedTuple):
+    """What a client in another process has to know."""
+
+    address: Address
+    pid: int
+    key: Key
+
+
+class Cpu(NamedTuple):
+    """Seconds of CPU since the start: of all threads; of the event loop and the committer of the log."""
+
+    whole: float
+    accepting: float
+
+
+class ServerError(Exception):
+    """The server did not come up, or stopped."""
+
+
+def until(condition: Callable[[], object], what: str, *, seconds: float = 60.0, pause: float = 0.02) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ServerError(f"{what} did not happen within {seconds} s")
+        time.sleep(pause)
+
+
+def end_on_sigterm() -> None:
+    """Have `finally` end the server also when this process is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+class Server:
+    """One data folder and the process that serves it, on the same port over all restarts."""
+
+    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.data = data
+        self.settings = {**ROOMY, **(settings or {})}
+        self.output = data.parent / f"{data.name}.log"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address: Address = free.getsockname()[:2]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise ServerError("the server is not started")
+        return self.process.pid
+
+    def start(self, seconds: float = 60.0) -> float:
+        """Start and wait until it answers; returns how long that took."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+        environ |= {f"HEADRACE_{name.upper()}": value for name, value in self.settings.items()}
+        command = [sys.executable, "-m", "headrace", "serve", "--data", str(self.data), "--port", str(self.address[1])]
+        begun = time.monotonic()
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        until(self.answers, "the first answer of the server", seconds=seconds)
+        return time.monotonic() - begun
+
+    def answers(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            tail = self.output.read_text(errors="replace")[-2000:]
+            raise ServerError(f"the server ended with status {self.process.returncode}:\n{tail}")
+        with contextlib.suppress(OSError):
+            return Caller(self.address).ask("GET", "/health")[0] == 200
+        return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(30)
+            self.process = None
+
+    def stop(self, seconds: float = 120.0) -> None:
+        """Stop politely, so that it drains what it holds; kill it when it does not stop."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(seconds)
+            self.process = None
+        except subprocess.TimeoutExpired as problem:
+            self.kill()
+            raise ServerError(f"the server did not stop within {seconds} s") from problem
+
+    # -- measuring ---------------------------------------------------------------------------------------------------
+
+    def target(self, key: Key) -> Target:
+        return Target(self.address, self.pid, key)
+
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes: now, and the most since the start."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        found = {
+            line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.startswith(("VmRSS", "VmHWM"))
+        }
+        return found["VmRSS"], found["VmHWM"]
+
+    # -- setting up --------------------------------------------------------------------------------------------------
+
+    def new_key(self) -> Key:
+        """Register an account and make a project with a key."""
+        caller = Caller(self.address)
+        name = secrets.token_hex(6)
+        account = {"email": f"{name}@example.com", "password": "Measured-123", "name": "Bench"}
+        caller.key = caller.post("/api/v1/accounts/register", account)["access_token"]
+        project = caller.post("/api/v1/projects", {"name": f"Bench {name}", "slug": f"bench-{name}"})["project_id"]
+        made = caller.post(f"/api/v1/projects/{project}/api-keys", {"name": "bench"})
+        return Key(project, made["full_key"])
+
+
+def cpu(pid: int) -> Cpu:
+    """The main thread runs the event loop. The committer is known by what it writes: the whole log."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    threads = [Path(task) for task in os.scandir(f"/proc/{pid}/task")]
+    written = {int(thread.name): bytes_written(thread) for thread in threads if thread.name != str(pid)}
+    accepting = [pid, *([max(written, key=written.__getitem__)] if written else [])]
+    return Cpu((int(fields[11]) + int(fields[12])) / TICK, sum(thread_cpu(pid, number) for number in accepting))
+
+
+def bytes_written(thread: Path) -> int:
+    with contextlib.suppress(OSError):
+        return int((thread / "io").read_text().split("wchar: ")[1].split()[0])
+    return 0
+
+
+def thread_cpu(pid: int, number: int) -> float:
+    """Nanoseconds by the scheduler: ticks are too coarse for a short run."""
+    return int(Path(f"/proc/{pid}/task/{number}/schedstat").read_text().split()[0]) / 1e9
