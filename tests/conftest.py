@@ -4,6 +4,7 @@ The metadata half of the house runs on SQLite and on PostgreSQL: `house` is para
 """
 
 import shutil
+import tempfile
 import threading
 import time
 import warnings
@@ -98,19 +99,22 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server of this test run, without a schema."""
     with warnings.catch_warnings():
         # It complains about a machine without XDG_RUNTIME_DIR when it is imported.
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver", reason="there is no wheel of pgserver for this Python")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # Not below pytest's folder: each start of pytest makes that private, and a server started by root runs as another.
+    folder = tempfile.mkdtemp(prefix="headrace-postgres-")
+    server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
     # What a test writes need not survive a power cut.
     for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
         server.psql(f"ALTER SYSTEM SET {line};")
     server.psql("SELECT pg_reload_conf();")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

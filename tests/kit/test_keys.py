@@ -51,9 +51,8 @@ def test_each_kind_is_known_by_its_form() -> None:
         "ldg_proj_1_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r8s9t0",
         "ldg_" + "a" * 40,
         "vetrai_" + "a" * 40,
-        keys.refresh_token(),
-        keys.project_key(1).upper(),
-        keys.project_key(1) + "\n",
+        "hrt_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01ucp29",
+        "ldg_proj_1_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1xub3vh\n",
     ],
 )
 def test_what_is_no_key(secret: str) -> None:

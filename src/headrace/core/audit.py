@@ -31,6 +31,9 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+SHOWN = [audit_events.c[name] for name in AuditEvent.__struct_fields__]
+
+
 def record(
     connection: sa.Connection,
     house: House,
@@ -66,12 +69,12 @@ def record(
 def list_all(house: House, who: Principal, *, limit: int = 100, before: int | None = None) -> list[AuditEvent]:
     """The organization's events, newest first; `before` is the id of the last one seen."""
     require_admin(who, "users")
-    query = sa.select(audit_events).where(audit_events.c.organization_id == who.organization_id)
+    query = sa.select(*SHOWN).where(audit_events.c.organization_id == who.organization_id)
     if before is not None:
         query = query.where(audit_events.c.id < before)
     with house.db.read() as connection:
         rows = connection.execute(query.order_by(audit_events.c.id.desc()).limit(limit)).mappings().all()
-    return [msgspec.convert(dict(row) | {"data": json.loads(row["data"])}, AuditEvent) for row in rows]
+    return [AuditEvent(**{**row, "data": json.loads(row["data"])}) for row in rows]
 
 
 def person(house: House, text: str) -> str:

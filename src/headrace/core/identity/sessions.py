@@ -25,6 +25,8 @@ ACCESS_SECONDS = 3600
 FAMILY_US = 7 * DAY
 GRACE_US = 20 * SECOND
 SEEN_US = MINUTE
+# Ended sessions tell which addresses an account was signed in from.
+KEPT_US = 90 * DAY
 MEMBER = sa.and_(
     memberships.c.organization_id == sessions.c.organization_id, memberships.c.account_id == sessions.c.account_id
 )
@@ -195,6 +197,15 @@ def flush(house: House) -> int:
         with house.db.write() as connection:
             connection.execute(statement, [{"sid": sid, "seen": seen} for sid, seen in sorted(times.items())])
     return len(times)
+
+
+def purge(house: House) -> int:
+    """Delete sessions that ended long ago, with their refresh tokens; return how many. Once a day is enough."""
+    old = sessions.c.expires_at <= house.clock() - KEPT_US
+    with house.db.write() as connection:
+        gone = sa.select(sessions.c.id).where(old)
+        connection.execute(sa.delete(refresh_tokens).where(refresh_tokens.c.session_id.in_(gone)))
+        return connection.execute(sa.delete(sessions).where(old)).rowcount
 
 
 def _role(row: Any) -> str:

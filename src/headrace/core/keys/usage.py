@@ -1,4 +1,4 @@
-"""How often keys are used: counted in memory per request, written every few seconds by one thread, per hour and route."""
+"""How often keys are used: counted in memory, written by one thread every few seconds, per hour and route."""
 
 import threading
 
