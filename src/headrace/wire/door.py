@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
 from headrace.core.refusals import Refusal
@@ -11,6 +12,9 @@ from headrace.wire import body
 from headrace.wire.call import Answer, Call
 
 TERMS = "terms"
+
+# How a handler of the framework asks for its request: `def list_all(call: Incoming)`.
+Incoming = NamedDependency[Call]
 
 # Runs on the event loop, must not block; raises a Refusal or returns the answer.
 Hot = Callable[[Call], Awaitable[Answer]]

@@ -28,16 +28,14 @@ CALL = "headrace.call"
 class JsonBody(AbstractDTO[T]):
     """Decodes `data` by the house's rules (wire.jsons) instead of the framework's."""
 
-    _kinds: dict[str, FieldDefinition] = {}  # noqa: RUF012  The base class asks for class state.
-
     @classmethod
     def create_for_field_definition(
         cls,
         field_definition: FieldDefinition,
         handler_id: str,
-        backend_cls: Any = None,  # noqa: ARG003
+        backend_cls: Any = None,
     ) -> None:
-        cls._kinds[handler_id] = field_definition
+        """Prepare nothing: the type stands in the handler's signature."""
 
     @classmethod
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
@@ -53,7 +51,7 @@ class JsonBody(AbstractDTO[T]):
         raise NotImplementedError(f"{field_definition} is decoded whole")
 
     def decode_bytes(self, value: bytes) -> Any:
-        return jsons.decode(value, self._kinds[self.asgi_connection.route_handler.handler_id].annotation)
+        return jsons.decode(value, self.asgi_connection.route_handler.parsed_fn_signature.parameters["data"].annotation)
 
 
 def framework(door: Door) -> Litestar:
@@ -111,7 +109,7 @@ def _wrong_parameter(request: Request[Any, Any, Any], error: ValidationException
         raise jsons.malformed() from error
     if field is None:
         raise invalid(name or "request", "is not valid") from error
-    shown = getattr(field.kwarg_definition, "query", None) or name
+    shown = getattr(field.kwarg_definition, "name", None) or name
     rule = complaints.rule(_declared(field)) or complaints.refusal(extra[0]["message"], str).facts["rule"]
     # Ids have a sentence of their own at every door that words them.
     text = f"{shown} {rule}" if shown.endswith("_id") else None

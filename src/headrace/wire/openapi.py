@@ -45,17 +45,17 @@ def described(door: Door, app: Litestar) -> Json:
     """Describe one door: its paths and the schemas they refer to."""
     whole = app.openapi_schema.to_schema()
     paths: dict[str, Json] = {}
-    known = {handler.handler_id: handler for handler in door.routes}
-    terms = {
-        (method.lower(), path): handler.opt[TERMS]
-        for handler in known.values()
+    handlers = {
+        (method.lower(), path): handler
+        for handler in door.routes
         for path in _formats(handler.paths)
         for method in handler.http_methods
     }
     for path, operations in whole.get("paths", {}).items():
         for method, operation in operations.items():
-            asked: Terms = terms[method, path]
-            paths.setdefault(path, {})[method] = _completed(door, asked, operation)
+            handler = handlers[method, path]
+            operation["summary"] = (handler.fn.__doc__ or "").partition("\n")[0].rstrip(".")
+            paths.setdefault(path, {})[method] = _completed(door, handler.opt[TERMS], operation)
     schemas: Json = dict(whole.get("components", {}).get("schemas", {}))
     for route in door.hot:
         if route.listed:

@@ -1,13 +1,13 @@
 """Accounts: register, log in, refresh, log out, who am I."""
 
 from litestar import get, post
+from litestar.params import JSONBody
 
 from headrace.core.identity import accounts, sessions
 from headrace.core.identity.records import LoggedIn, Refreshed
 from headrace.doors.ledger import shapes
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["accounts"]
 
@@ -18,7 +18,7 @@ TAGS = ["accounts"]
     tags=TAGS,
     sync_to_thread=True,
 )
-def register(call: Call, data: shapes.Registration) -> shapes.Registered:
+def register(call: Incoming, data: JSONBody[shapes.Registration]) -> shapes.Registered:
     """Create an account, with an organization of its own or, by invitation, in another's."""
     made = accounts.register(
         call.house,
@@ -49,7 +49,7 @@ def register(call: Call, data: shapes.Registration) -> shapes.Registered:
     status_code=200,
     sync_to_thread=True,
 )
-def log_in(call: Call, data: shapes.LogIn) -> shapes.LoggedIn:
+def log_in(call: Incoming, data: JSONBody[shapes.LogIn]) -> shapes.LoggedIn:
     """Log in with e-mail address and password."""
     done = accounts.log_in(
         call.house,
@@ -69,7 +69,7 @@ def log_in(call: Call, data: shapes.LogIn) -> shapes.LoggedIn:
     status_code=200,
     sync_to_thread=True,
 )
-def refresh(call: Call, data: shapes.Refresh) -> shapes.LoggedIn:
+def refresh(call: Incoming, data: JSONBody[shapes.Refresh]) -> shapes.LoggedIn:
     """Exchange a refresh token for a new pair of the same session."""
     done = sessions.refresh(call.house, refresh_token=data.refresh_token)
     return logged_in(done)
@@ -82,7 +82,7 @@ def refresh(call: Call, data: shapes.Refresh) -> shapes.LoggedIn:
     status_code=204,
     sync_to_thread=True,
 )
-def log_out(call: Call) -> None:
+def log_out(call: Incoming) -> None:
     """End the session: its tokens are refused from the next request, everywhere."""
     sessions.log_out(call.house, call.who)
 
@@ -93,7 +93,7 @@ def log_out(call: Call) -> None:
     tags=TAGS,
     sync_to_thread=True,
 )
-def me(call: Call) -> shapes.Me:
+def me(call: Incoming) -> shapes.Me:
     """Return the account behind the token."""
     found = accounts.me(call.house, call.who)
     return shapes.Me(

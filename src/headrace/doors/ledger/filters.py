@@ -3,43 +3,43 @@
 import datetime as dt
 from typing import Annotated, Literal
 
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from headrace.core.events.filters import Filters
 from headrace.core.refusals import invalid
 from headrace.core.rules import LARGEST, moment
 from headrace.eventstore.rows import Level, LogType
 from headrace.kit import times
-from headrace.wire.call import Call
+from headrace.wire.door import Incoming
 
 Period = Literal["today", "last7days", "last30days", "currentWeek", "currentMonth", "currentYear"]
 StatusClass = Literal["2xx", "3xx", "4xx", "5xx"]
 
 ROLLING_DAYS = {"last7days": 7, "last30days": 30}
 
-ProjectId = Annotated[int, Parameter(ge=1, le=LARGEST)]
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="Entries of a page.")]
-Offset = Annotated[int, Parameter(ge=0, le=LARGEST, description="Entries to skip.")]
-PeriodName = Annotated[Period | None, Parameter(description="A span up to now, in UTC; weeks begin on Monday.")]
-PeriodFrom = Annotated[str | None, Parameter(query="periodFrom", description="ISO 8601, inclusive.")]
-PeriodTo = Annotated[str | None, Parameter(query="periodTo", description="ISO 8601, inclusive.")]
+ProjectId = Annotated[int, QueryParameter(ge=1, le=LARGEST)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Entries of a page.")]
+Offset = Annotated[int, QueryParameter(ge=0, le=LARGEST, description="Entries to skip.")]
+PeriodName = Annotated[Period | None, QueryParameter(description="A span up to now, in UTC; weeks begin on Monday.")]
+PeriodFrom = Annotated[str | None, QueryParameter(name="periodFrom", description="ISO 8601, inclusive.")]
+PeriodTo = Annotated[str | None, QueryParameter(name="periodTo", description="ISO 8601, inclusive.")]
 Search = Annotated[
     str | None,
-    Parameter(max_length=200, description="Part of message, error type or error message; ignores case."),
+    QueryParameter(max_length=200, description="Part of message, error type or error message; ignores case."),
 ]
-Query = Annotated[str | None, Parameter(max_length=4000, description="The search language.")]
-Environment = Annotated[str | None, Parameter(max_length=255)]
+Query = Annotated[str | None, QueryParameter(max_length=4000, description="The search language.")]
+Environment = Annotated[str | None, QueryParameter(max_length=255)]
 
 
 def filters(
-    call: Call,
+    call: Incoming,
     *,
     period: PeriodName = None,
     period_from: PeriodFrom = None,
     period_to: PeriodTo = None,
-    level: list[Level] | None = None,
-    log_type: list[LogType] | None = None,
-    status_class: list[StatusClass] | None = None,
+    level: FromQuery[list[Level] | None] = None,
+    log_type: FromQuery[list[LogType] | None] = None,
+    status_class: FromQuery[list[StatusClass] | None] = None,
     environment: Environment = None,
     search: Search = None,
     q: Query = None,
@@ -59,7 +59,7 @@ def filters(
 
 
 def period_filters(
-    call: Call,
+    call: Incoming,
     period: PeriodName = None,
     period_from: PeriodFrom = None,
     period_to: PeriodTo = None,

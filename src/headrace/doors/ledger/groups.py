@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get, patch
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET
 
 from headrace.core.events import read
@@ -15,20 +15,19 @@ from headrace.doors.ledger.filters import Limit, Offset, ProjectId
 from headrace.doors.ledger.logs import log
 from headrace.doors.ledger.projects import Id
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["error-groups"]
 WHO = "JKO"
 READ, WRITE = ("logs", "read"), ("logs", "write")
 MOMENTS = ("first_seen", "last_seen", "resolved_at")
 PLAIN_FIELDS = tuple(name for name in shapes.GroupOut.__struct_fields__ if name not in MOMENTS)
-State = Annotated[str | None, Parameter(description="unresolved, resolved, ignored or muted")]
+State = Annotated[str | None, QueryParameter(description="unresolved, resolved, ignored or muted")]
 
 
 @get("/api/v1/error-groups", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
 def list_all(
-    call: Call, project_id: ProjectId, status: State = None, limit: Limit = 100, offset: Offset = 0
+    call: Incoming, project_id: ProjectId, status: State = None, limit: Limit = 100, offset: Offset = 0
 ) -> shapes.GroupPage:
     """List a project's error groups, last seen first."""
     page = triage.list_all(call.house, call.who, project_id=project_id, status=status, limit=limit, offset=offset)
@@ -37,7 +36,7 @@ def list_all(
 
 
 @get("/api/v1/error-groups/{id:str}", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
-def get_one(call: Call, project_id: ProjectId, id: Id) -> shapes.GroupDetail:  # noqa: A002  The contract's name.
+def get_one(call: Incoming, project_id: ProjectId, id: Id) -> shapes.GroupDetail:  # noqa: A002  The contract's name.
     """Return a group with one of its logs and its last 24 hours."""
     group = triage.get(call.house, call.who, project_id=project_id, group_id=id)
     sample = None
@@ -61,7 +60,7 @@ def get_one(call: Call, project_id: ProjectId, id: Id) -> shapes.GroupDetail:  #
     tags=TAGS,
     sync_to_thread=True,
 )
-def set_status(call: Call, project_id: ProjectId, id: Id, data: shapes.StatusChange) -> shapes.GroupOut:  # noqa: A002
+def set_status(call: Incoming, project_id: ProjectId, id: Id, data: JSONBody[shapes.StatusChange]) -> shapes.GroupOut:  # noqa: A002
     """Set a group's state."""
     changed = triage.set_status(
         call.house,
@@ -80,7 +79,7 @@ def set_status(call: Call, project_id: ProjectId, id: Id, data: shapes.StatusCha
     tags=TAGS,
     sync_to_thread=True,
 )
-def assign(call: Call, project_id: ProjectId, id: Id, data: shapes.Assignment) -> shapes.GroupOut:  # noqa: A002
+def assign(call: Incoming, project_id: ProjectId, id: Id, data: JSONBody[shapes.Assignment]) -> shapes.GroupOut:  # noqa: A002
     """Assign a group to a member of the organization, or to nobody."""
     if data.assigned_to is UNSET:
         raise invalid("assigned_to", "field required", type="missing")

@@ -6,7 +6,7 @@ from msgspec import Struct
 from headrace.kit.database import UnreachableError
 from headrace.kit.times import SECOND
 from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["health"]
 HEALTHY, DEGRADED = "healthy", "degraded"
@@ -47,13 +47,13 @@ class DeepHealth(Struct):
 
 
 @get("/health", opt=terms(limited=False), tags=TAGS, sync_to_thread=False)
-def health(call: Call) -> Health:
+def health(call: Incoming) -> Health:
     """Tell that the server answers."""
     return Health(HEALTHY, ok=True, ts=call.house.clock() // SECOND)
 
 
 @get(["/health/deep", "/api/v1/health/deep"], opt=terms(limited=False), tags=TAGS, sync_to_thread=True)
-def deep(call: Call) -> DeepHealth:
+def deep(call: Incoming) -> DeepHealth:
     """Tell how each part is; always 200."""
     house = call.house
     parts = {

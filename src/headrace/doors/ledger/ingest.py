@@ -11,7 +11,8 @@ from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
-from headrace.doors.ledger.entries import Batch, Entry, Read, read_batch, read_single
+from headrace.doors.ledger import shapes
+from headrace.doors.ledger.entries import Read, read_batch, read_single
 from headrace.wire import jsons
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
@@ -130,7 +131,7 @@ HOT = (
         terms=Terms(credential="KO", action=("logs", "ingest"), body="body_limit_single", creates=True),
         summary="Ingest a single log",
         status=202,
-        takes=Entry,
+        takes=shapes.Log,
         gives=SingleAccepted,
         tag="Log ingestion",
     ),
@@ -141,7 +142,7 @@ HOT = (
         terms=Terms(credential="KO", action=("logs", "ingest"), body="body_limit_batch", creates=True),
         summary="Ingest a batch of logs",
         status=202,
-        takes=Batch,
+        takes=shapes.LogBatch,
         gives=BatchAccepted,
         tag="Log ingestion",
     ),

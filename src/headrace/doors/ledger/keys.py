@@ -1,14 +1,14 @@
 """API keys of a project: create (shown once), list, revoke."""
 
 from litestar import delete, get, post
+from litestar.params import JSONBody
 
 from headrace.core import keys
 from headrace.core.keys import Key
 from headrace.doors.ledger import shapes
 from headrace.doors.ledger.projects import Id
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["api-keys"]
 
@@ -19,7 +19,7 @@ TAGS = ["api-keys"]
     tags=TAGS,
     sync_to_thread=True,
 )
-def create(call: Call, project_id: Id, data: shapes.NewKey) -> shapes.KeyMade:
+def create(call: Incoming, project_id: Id, data: JSONBody[shapes.NewKey]) -> shapes.KeyMade:
     """Create a key for a project. The full key is shown only here."""
     made = keys.create_project_key(call.house, call.who, project_id=project_id, name=data.name, scopes=data.scopes)
     return shapes.KeyMade(key_id=made.key_id, full_key=made.full_key, key_prefix=made.key_prefix)
@@ -31,7 +31,7 @@ def create(call: Call, project_id: Id, data: shapes.NewKey) -> shapes.KeyMade:
     tags=TAGS,
     sync_to_thread=True,
 )
-def list_all(call: Call, project_id: Id) -> shapes.KeyList:
+def list_all(call: Incoming, project_id: Id) -> shapes.KeyList:
     """List a project's keys, newest first: all of them for an admin, otherwise those the caller made."""
     found = [_shown(one) for one in keys.list_project_keys(call.house, call.who, project_id=project_id)]
     return shapes.KeyList(found, len(found))
@@ -44,7 +44,7 @@ def list_all(call: Call, project_id: Id) -> shapes.KeyList:
     status_code=200,
     sync_to_thread=True,
 )
-def revoke(call: Call, key_id: Id) -> shapes.Done:
+def revoke(call: Incoming, key_id: Id) -> shapes.Done:
     """Revoke a key at once and for good."""
     keys.revoke(call.house, call.who, key_id=key_id)
     return shapes.Done(message=f"API key {key_id} has been revoked")

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from litestar import get
-from litestar.di import Provide
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from headrace.core.events import read
 from headrace.core.events.filters import Filters
@@ -17,15 +17,14 @@ from headrace.doors.ledger.filters import Limit, Offset, ProjectId, filters, per
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["logs"]
 READ = ("logs", "read")
 WHO = "JKO"
 ALL = {"narrowed": Provide(filters, sync_to_thread=False)}
 PERIOD = {"narrowed": Provide(period_filters, sync_to_thread=False)}
-Narrowed = Annotated[Filters, Dependency(skip_validation=True)]
+Narrowed = NamedDependency[Filters]
 By = Literal["level", "log_type", "status_class", "environment", "importance", "error_type", "platform", "release"]
 INTERVALS = {"minute": 60, "hour": 3600, "day": 86_400}
 FACETS = ("level", "log_type", "status_class", "environment")
@@ -39,13 +38,13 @@ LONGEST_INTERVAL = 31 * 86_400
 
 @get("/api/v1/logs", dependencies=ALL, opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
 def search(
-    call: Call,
+    call: Incoming,
     *,
     project_id: ProjectId,
     narrowed: Narrowed,
     limit: Limit = 100,
     offset: Offset = 0,
-    cursor: Annotated[str | None, Parameter(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> shapes.LogPage:
     """Return a page of logs, newest first."""
     if cursor is not None and offset:
@@ -59,7 +58,7 @@ def search(
 
 
 @get("/api/v1/logs/facets", dependencies=ALL, opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
-def facets(call: Call, project_id: ProjectId, narrowed: Narrowed) -> shapes.Facets:
+def facets(call: Incoming, project_id: ProjectId, narrowed: Narrowed) -> shapes.Facets:
     """Count logs by level, type, class of status and environment."""
     found = read.facets(call.house, call.who, project_id=project_id, filters=narrowed)
     listed = {name: counted(found.get(name, ())) for name in FACETS}
@@ -67,7 +66,7 @@ def facets(call: Call, project_id: ProjectId, narrowed: Narrowed) -> shapes.Face
 
 
 @get("/api/v1/logs/counts", dependencies=ALL, opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
-def counts(call: Call, project_id: ProjectId, narrowed: Narrowed, by: By = "level") -> shapes.Counts:
+def counts(call: Incoming, project_id: ProjectId, narrowed: Narrowed, by: FromQuery[By] = "level") -> shapes.Counts:
     """Count logs by one field."""
     found = read.counts(call.house, call.who, project_id=project_id, filters=narrowed, by=by)
     return shapes.Counts(project_id=project_id, by=by, items=counted(found))
@@ -80,7 +79,9 @@ def counts(call: Call, project_id: ProjectId, narrowed: Narrowed, by: By = "leve
     tags=TAGS,
     sync_to_thread=True,
 )
-def histogram(call: Call, project_id: ProjectId, narrowed: Narrowed, interval: str = "hour") -> shapes.Histogram:
+def histogram(
+    call: Incoming, project_id: ProjectId, narrowed: Narrowed, interval: FromQuery[str] = "hour"
+) -> shapes.Histogram:
     """Count logs per interval of time: `minute`, `hour`, `day` or a number of seconds."""
     seconds = interval_seconds(interval)
     found = read.histogram(call.house, call.who, project_id=project_id, filters=narrowed, interval=seconds)
@@ -89,7 +90,7 @@ def histogram(call: Call, project_id: ProjectId, narrowed: Narrowed, interval: s
 
 
 @get("/api/v1/logs/{log_id:str}", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
-def get_one(call: Call, project_id: ProjectId, log_id: str) -> shapes.LogEntry:
+def get_one(call: Incoming, project_id: ProjectId, log_id: FromPath[str]) -> shapes.LogEntry:
     """Return one log."""
     return log(read.get(call.house, call.who, project_id=project_id, log_id=log_id))
 
@@ -102,7 +103,7 @@ def get_one(call: Call, project_id: ProjectId, log_id: str) -> shapes.LogEntry:
     sync_to_thread=True,
 )
 def errors(
-    call: Call, project_id: ProjectId, narrowed: Narrowed, limit: Limit = 100, offset: Offset = 0
+    call: Incoming, project_id: ProjectId, narrowed: Narrowed, limit: Limit = 100, offset: Offset = 0
 ) -> shapes.ErrorPage:
     """Return a page of errors and exceptions, newest first, each with what is known of its group."""
     page = read.errors(call.house, call.who, project_id=project_id, filters=narrowed, limit=limit, offset=offset)

@@ -2,13 +2,13 @@
 
 import msgspec
 from litestar import delete, get, post, put
+from litestar.params import FromPath, JSONBody
 
 from headrace.core.dashboards import panels
 from headrace.core.dashboards.panels import Panel
 from headrace.doors.ledger import shapes
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["dashboard"]
 READ, WRITE = ("panels", "read"), ("panels", "write")
@@ -20,7 +20,7 @@ READ, WRITE = ("panels", "read"), ("panels", "write")
     tags=TAGS,
     sync_to_thread=True,
 )
-def list_all(call: Call) -> shapes.PanelList:
+def list_all(call: Incoming) -> shapes.PanelList:
     """List the account's panels in their order."""
     found = [_shown(one) for one in panels.list_all(call.house, call.who)]
     return shapes.PanelList(found, len(found))
@@ -32,7 +32,7 @@ def list_all(call: Call) -> shapes.PanelList:
     tags=TAGS,
     sync_to_thread=True,
 )
-def create(call: Call, data: shapes.NewPanel) -> shapes.PanelOut:
+def create(call: Incoming, data: JSONBody[shapes.NewPanel]) -> shapes.PanelOut:
     """Create a panel."""
     return _shown(panels.create(call.house, call.who, **msgspec.structs.asdict(data)))
 
@@ -43,7 +43,7 @@ def create(call: Call, data: shapes.NewPanel) -> shapes.PanelOut:
     tags=TAGS,
     sync_to_thread=True,
 )
-def update(call: Call, panel_id: str, data: shapes.NewPanel) -> shapes.PanelOut:
+def update(call: Incoming, panel_id: FromPath[str], data: JSONBody[shapes.NewPanel]) -> shapes.PanelOut:
     """Replace a panel; all six fields are required."""
     return _shown(panels.update(call.house, call.who, panel_id=panel_id, **msgspec.structs.asdict(data)))
 
@@ -55,7 +55,7 @@ def update(call: Call, panel_id: str, data: shapes.NewPanel) -> shapes.PanelOut:
     status_code=200,
     sync_to_thread=True,
 )
-def remove(call: Call, panel_id: str) -> shapes.Done:
+def remove(call: Incoming, panel_id: FromPath[str]) -> shapes.Done:
     """Delete a panel."""
     panels.delete(call.house, call.who, panel_id=panel_id)
     return shapes.Done(message=f"Panel {panel_id} deleted successfully")

@@ -3,17 +3,16 @@
 from typing import Annotated
 
 from litestar import get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, PathParameter
 
 from headrace.core import projects
 from headrace.core.rules import LARGEST
 from headrace.doors.ledger import shapes
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["projects"]
-Id = Annotated[int, Parameter(ge=1, le=LARGEST)]
+Id = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 
 
 @post(
@@ -22,14 +21,14 @@ Id = Annotated[int, Parameter(ge=1, le=LARGEST)]
     tags=TAGS,
     sync_to_thread=True,
 )
-def create(call: Call, data: shapes.NewProject) -> shapes.ProjectOut:
+def create(call: Incoming, data: JSONBody[shapes.NewProject]) -> shapes.ProjectOut:
     """Create a project in the session's organization."""
     made = projects.create(call.house, call.who, name=data.name, slug=data.slug, environment=data.environment)
     return shapes.ProjectOut.of(made)
 
 
 @get("/api/v1/projects", opt=terms("J", crash="Failed to list projects"), tags=TAGS, sync_to_thread=True)
-def list_all(call: Call) -> shapes.ProjectList:
+def list_all(call: Incoming) -> shapes.ProjectList:
     """List the organization's projects, oldest first."""
     found = [shapes.ProjectOut.of(project) for project in projects.list_all(call.house, call.who)]
     return shapes.ProjectList(found, len(found))
@@ -41,7 +40,7 @@ def list_all(call: Call) -> shapes.ProjectList:
     tags=TAGS,
     sync_to_thread=True,
 )
-def get_by_slug(call: Call, project_slug: str) -> shapes.ProjectOut:
+def get_by_slug(call: Incoming, project_slug: FromPath[str]) -> shapes.ProjectOut:
     """Return the project with this slug."""
     return shapes.ProjectOut.of(projects.get_by_slug(call.house, call.who, slug=project_slug))
 
@@ -52,7 +51,7 @@ def get_by_slug(call: Call, project_slug: str) -> shapes.ProjectOut:
     tags=TAGS,
     sync_to_thread=True,
 )
-def update(call: Call, project_id: Id, data: shapes.ProjectChange) -> shapes.ProjectOut:
+def update(call: Incoming, project_id: Id, data: JSONBody[shapes.ProjectChange]) -> shapes.ProjectOut:
     """Change a project's name, environment, retention or daily quota; for admins of the organization."""
     changed = projects.update(
         call.house,
@@ -72,7 +71,7 @@ def update(call: Call, project_id: Id, data: shapes.ProjectChange) -> shapes.Pro
     tags=TAGS,
     sync_to_thread=True,
 )
-def quota(call: Call, project_id: Id) -> shapes.QuotaOut:
+def quota(call: Incoming, project_id: Id) -> shapes.QuotaOut:
     """Return how much of today's quota is used."""
     found = projects.quota(call.house, call.who, project_id=project_id)
     project = found.project

@@ -7,8 +7,7 @@ from headrace.core import projects
 from headrace.core.limits import quota
 from headrace.doors.ledger import entries, shapes
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["ingest"]
 ANY = ("logs", "any")
@@ -82,14 +81,14 @@ CONSTRAINTS = Constraints(
 
 
 @get("/api/v1/queue/depth", opt=terms("K", ANY, crash="Failed to retrieve queue depth"), tags=TAGS, sync_to_thread=True)
-def depth(call: Call) -> shapes.QueueDepth:
+def depth(call: Incoming) -> shapes.QueueDepth:
     """Return how many logs of the key's project are acknowledged and not yet searchable."""
     project = projects.get(call.house, call.who, project_id=call.who.project_id or 0)
     return shapes.QueueDepth(project.project_id, quota.depth(call.house, project.project_id))
 
 
 @get("/api/v1/settings", opt=terms("K", ANY), tags=TAGS, sync_to_thread=True)
-def settings(call: Call) -> ProjectSettings:
+def settings(call: Incoming) -> ProjectSettings:
     """Return what a sender has to know about the key's project: limits, quota, accepted values."""
     who, own = call.who, call.house.settings
     found = projects.quota(call.house, who, project_id=who.project_id or 0)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from headrace.core.projects import Project
+from headrace.eventstore.rows import Importance, Level, LogType
 from headrace.kit import times
 
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255})]
@@ -177,6 +178,33 @@ class PanelList(msgspec.Struct):
 class QueueDepth(msgspec.Struct):
     project_id: int
     queue_depth: int
+
+
+def limited(most: int) -> Meta:
+    return Meta(extra_json_schema={"maxLength": most})
+
+
+class Log(msgspec.Struct, kw_only=True):
+    """A log as it is sent. This is its description; what is checked stands in `entries`, which names each bad log."""
+
+    timestamp: Annotated[Time, Meta(description="ISO 8601; no offset means UTC; at most 5 minutes ahead")]
+    level: Level
+    log_type: LogType = "logger"
+    importance: Importance = "standard"
+    message: Annotated[str, limited(10_000)] | None = None
+    error_type: Annotated[str, limited(255)] | None = None
+    error_message: Annotated[str, limited(5_000)] | None = None
+    stack_trace: Annotated[str, limited(50_000)] | None = None
+    environment: Annotated[str, limited(255)] | None = None
+    release: Annotated[str, limited(255)] | None = None
+    sdk_version: Annotated[str, limited(255)] | None = None
+    platform: Annotated[str, limited(255)] | None = None
+    platform_version: Annotated[str, limited(255)] | None = None
+    attributes: Annotated[dict[str, Any], Meta(description="At most 102,400 bytes as JSON")] | None = None
+
+
+class LogBatch(msgspec.Struct):
+    logs: Annotated[Sequence[Log], Meta(extra_json_schema={"minItems": 1, "maxItems": 1000})]
 
 
 class LogEntry(msgspec.Struct, kw_only=True):

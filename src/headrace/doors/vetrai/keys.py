@@ -4,11 +4,11 @@ from typing import Annotated
 
 import msgspec
 from litestar import post
+from litestar.params import JSONBody
 
 from headrace.core import keys
 from headrace.kit import times
-from headrace.wire.call import Call
-from headrace.wire.door import terms
+from headrace.wire.door import Incoming, terms
 
 TAGS = ["keys"]
 
@@ -43,7 +43,7 @@ class KeyMade(msgspec.Struct, kw_only=True):
     tags=TAGS,
     sync_to_thread=True,
 )
-def create(call: Call, data: NewKey) -> KeyMade:
+def create(call: Incoming, data: JSONBody[NewKey]) -> KeyMade:
     """Make an organization key: it acts as its owner, within its scopes."""
     made = keys.create_organization_key(
         call.house, call.who, name=data.name, scopes=data.scopes, expires_days=data.expires_days
