@@ -110,6 +110,13 @@ class CellStorage(Storage, SlidingWindowCounterSupport):
         left = expiry - now % (expiry * SECOND) / SECOND
         return before, left if before else 0.0, current, left + expiry
 
+    def window(self, key: str, width: int) -> tuple[int, int, int, int]:
+        """Return (current, before, microseconds into the cell, now), exact."""
+        with self.lock:
+            now = self.clock()
+            _, current, before = self.cell(key, width, now)
+        return current, before, now % (width * SECOND), now
+
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         with self.lock:
             self.widths.get(expiry, OrderedDict()).pop(key, None)
@@ -185,15 +192,14 @@ class Limits:
 
     def peek(self, budget: Budget, cost: int = 1) -> Standing:
         """Tell how a budget stands, without taking."""
-        width, now = budget.width, self.clock()
-        before, left, current, ends = self._window(budget.bucket, width)
-        into = width * SECOND - round((ends - width) * SECOND)
-        used = current + (int(before * left / width) if before else 0)
+        width, limit = budget.width, budget.limit
+        current, before, into, now = self._window(budget.bucket, width)
+        span = width * SECOND
         return Standing(
             budget=budget,
-            remaining=max(0, budget.limit - used),
-            reset=-(-(now + width * SECOND - into) // SECOND),
-            retry_after=retry_after(current, before, limit=budget.limit, width=width, into=into, cost=cost),
+            remaining=max(0, limit - current - before * (span - into) // span),
+            reset=-(-(now + span - into) // SECOND),
+            retry_after=retry_after(current, before, limit=limit, width=width, into=into, cost=cost),
         )
 
     def take_all(self, budgets: Sequence[Budget], cost: int = 1) -> Taken:
@@ -207,15 +213,19 @@ class Limits:
             taken.append(budget)
         return Taken(refused=None, standings=tuple(self.peek(one) for one in budgets))
 
-    def _window(self, bucket: str, width: int) -> tuple[int, float, int, float]:
+    def _window(self, bucket: str, width: int) -> tuple[int, int, int, int]:
+        """Return (current, before, microseconds into the cell, now)."""
+        span = width * SECOND
         if self._asks_shared():
             try:
-                window: tuple[int, float, int, float] = self.shared.get_sliding_window(bucket, width)
-                # An untouched key has no cell yet; the store then says 0.
-                return window if window[3] else (*window[:3], 2.0 * width)
+                before, left, current, ends = self.shared.get_sliding_window(bucket, width)
             except limits.errors.StorageError as error:
                 self._fall_back(error)
-        return self.local.get_sliding_window(bucket, width)
+            else:
+                # Its cells start at a bucket's first request; where there was none, it says 0.
+                rest = round((ends - width if ends else left or width) * SECOND)
+                return current, before, min(span, max(0, span - rest)), self.clock()
+        return self.local.window(bucket, width)
 
     def _asks_shared(self) -> bool:
         return self.shared is not None and self.clock() >= self._silent_until
