@@ -171,3 +171,12 @@ def test_the_address_of_a_shared_store(clock: FakeClock) -> None:
     else:
         assert found.take("a", 1, 60), "or nobody answers, and the process counts for itself"
         assert found.state == "degraded"
+
+
+@given(st.lists(st.integers(0, 100), max_size=30))
+def test_a_shared_store_stands_as_the_local_one(pauses: list[int]) -> None:
+    clock = FakeClock()
+    local, shared = Limits(clock), Limits(clock, shared=CellStorage(clock))
+    for pause in pauses:
+        clock.advance(pause)
+        assert local.take_all([MINUTE]) == shared.take_all([MINUTE])

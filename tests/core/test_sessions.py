@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -187,3 +188,18 @@ def test_sessions_that_ended_long_ago_are_deleted(house: House, clock: FakeClock
     assert sessions.purge(house) == 1
     with house.db.read() as connection:
         assert connection.execute(sa.select(refresh_tokens)).all() == []
+
+
+def test_two_tabs_refresh_at_once(house: House, open_house: Callable[..., House], pair: Pair) -> None:
+    houses, found = [house, open_house()], []
+
+    def refresh(one: House) -> None:
+        found.append(sessions.refresh(one, refresh_token=pair.refresh_token).pair.refresh_token)
+
+    threads = [threading.Thread(target=refresh, args=(houses[number % 2],)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert len(set(found)) == 1
