@@ -4,6 +4,7 @@ Tests keep apart by tenants: `tenant` is a new one for each test.
 """
 
 import datetime as dt
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,24 +51,24 @@ def tenant() -> int:
 @pytest.fixture
 def segment_of(tmp_path: Path) -> SegmentOf:
     """Write a sealed segment of group lines: `segment_of([group(...), ...])` or raw lines."""
+    return functools.partial(write_segment, tmp_path)
 
-    def write(groups: Sequence[Mapping[str, Any] | bytes]) -> Segment:
-        first_id = next(FIRST_IDS)
-        next_id, lines = first_id, []
-        for one in groups:
-            if isinstance(one, bytes):
-                lines.append(one)
-                continue
-            rows = len(one["events"])
-            line = {"rows": rows, **one, "first_id": next_id, "events": one["events"]}
-            order = ("rows", "tenant", "project", "received_at", "retention_days", "first_id", "events")
-            lines.append(json.dumps({name: line[name] for name in order}, separators=(",", ":")).encode())
-            next_id += rows
-        path = tmp_path / f"{first_id:019d}.sealed"
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
-        return counted(path)
 
-    return write
+def write_segment(folder: Path, groups: Sequence[Mapping[str, Any] | bytes]) -> Segment:
+    first_id = next(FIRST_IDS)
+    next_id, lines = first_id, []
+    for one in groups:
+        if isinstance(one, bytes):
+            lines.append(one)
+            continue
+        rows = len(one["events"])
+        line = {"rows": rows, **one, "first_id": next_id}
+        order = ("rows", "tenant", "project", "received_at", "retention_days", "first_id", "events")
+        lines.append(json.dumps({name: line[name] for name in order}, separators=(",", ":")).encode())
+        next_id += rows
+    path = folder / f"{first_id:019d}.sealed"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return counted(path)
 
 
 def group(tenant: int, events: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:

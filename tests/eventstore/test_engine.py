@@ -90,7 +90,7 @@ def test_queries_beyond_the_pool_are_refused_as_busy(engine: Engine) -> None:
 
 
 def test_a_second_folder_is_refused_in_words(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="cannot open .* too"):
+    with pytest.raises(EngineError, match=r"cannot open .* too"):
         open_embedded(tmp_path)
 
 

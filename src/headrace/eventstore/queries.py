@@ -81,6 +81,7 @@ class EventRow(msgspec.Struct, array_like=True):
     status_code: int | None
     duration_ms: int | float | None
     attributes: dict[str, Any] | None
+    stack_is_object: bool = False  # `stack_trace` is the JSON text of an object that was sent.
 
 
 class Bucket(msgspec.Struct, array_like=True, frozen=True):
@@ -104,6 +105,9 @@ def shown_text(column: str) -> str:
 SHOWN: Final[dict[str, str]] = {
     **{name: shown_text(name) for name in TEXTS},
     **{name: f"nullIf({name}, '')" for name in ("service", "host", "error_fingerprint", "method", "path")},
+    # A NUL at its end marks an object's text (rows.OBJECT_STACK), and alone an empty text.
+    "stack_trace": "if(stack_trace = '', NULL, trimRight(stack_trace, '\\0'))",
+    "stack_is_object": "(endsWith(stack_trace, '\\0') AND length(stack_trace) > 1)::Bool",
     "status_code": "nullIf(status_code, 0)",
     "duration_ms": "if(duration_ms < 0, NULL, duration_ms)",
 }
@@ -121,7 +125,10 @@ COUNTED: Final[dict[str, str]] = {
 }
 ATTRIBUTE_FIELD: Final = "attributes."
 
-SAID: Final = "multiIf(message != '', message, error_message != '', error_message, error_type)"
+SAID: Final = (
+    "multiIf(message = '\\0', '', message != '', message, error_message NOT IN ('', '\\0'), error_message,"
+    " error_type != '\\0', error_type, '')"
+)
 
 
 # Field of a selection -> its condition, which has the field's value as a parameter of the same name.
@@ -336,14 +343,13 @@ def top_messages(
 ) -> list[TopMessage]:
     """Return the most frequent messages; an event without one shows its error_message, else its error_type, else ""."""
     condition, params = where(selection)
-    found = engine.query(
+    return engine.query(
         f"SELECT {SAID} AS said, count() AS rows, max({column}) AS last_seen FROM events"
-        f" WHERE {condition} GROUP BY said ORDER BY rows DESC, last_seen DESC, said LIMIT {limit}",
+        f" WHERE {condition} GROUP BY said ORDER BY rows DESC, last_seen DESC, said LIMIT {limit:d}",
         params,
         row=TopMessage,
         comment=comment,
     )
-    return [msgspec.structs.replace(top, message="") if top.message == EMPTY else top for top in found]
 
 
 # -- deletion ---------------------------------------------------------------------------------------------------------

@@ -179,8 +179,8 @@ def string(value: str) -> str:
     )
 
 
-# Whole values beyond 64 bits have 20 digits or more in a row; a longer text of digits only costs a few bytes more.
-UNLIKE = "(event.attributes = '{}' OR match(event.attributes, '[0-9]{20}'))"
+# Integers beyond 64 bits have 20 digits in a row, or 19 behind a minus; other text of that look only costs some bytes.
+UNLIKE = "(event.attributes = '{}' OR match(event.attributes, '-[0-9]{19}|[0-9]{20}'))"
 WITH_VERBATIM = (
     "concat(substring(event.attributes, 1, length(event.attributes) - 1), if(length(event.attributes) > 2, ',', ''), "
     "'\"\\\\u0000\":', toJSONString(event.attributes), '}')"
