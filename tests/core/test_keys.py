@@ -1,3 +1,4 @@
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal
 from headrace.core.schema import api_keys, organizations
 from headrace.core.settings import Settings
+from headrace.kit.database import UnreachableError
 from headrace.kit.keys import checked, ingest_key
 from headrace.kit.times import SECOND
 from tests.conftest import SECRET, FakeClock, SignUp
@@ -325,3 +327,20 @@ def test_the_cache_is_bounded(house: House, ada: Principal, monkeypatch: pytest.
     for number in range(30):
         assert refused(house, f"an-unknown-imported-key-{number}")
     assert len(house.part(Credentials).entries) == 10
+
+
+def test_counts_outlast_a_database_out_of_reach(house: House, address: str | Path, ada: Principal) -> None:
+    made = keys.create_organization_key(house, ada, name="k")
+    keys.usage.count(house, made.key_id, route="/x", status=200, microseconds=1)
+    if house.db.dialect == "sqlite":
+        # Another program holds the file's write lock for longer than a writer waits.
+        other = sqlite3.connect(address, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        house.db._writing.exec_driver_sql("PRAGMA busy_timeout=0")  # type: ignore[attr-defined]
+        house.db._writing.rollback()  # type: ignore[attr-defined]
+        with pytest.raises(UnreachableError):
+            keys.usage.flush(house)
+        other.execute("ROLLBACK")
+        other.close()
+    assert keys.usage.flush(house) == 1
+    assert [row.requests for row in keys.usage.of_key(house, made.key_id)] == [1]

@@ -1,6 +1,7 @@
 """The house: the process's resources, handed to every verb. It holds no rule; the rooms above keep theirs in `part`."""
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
@@ -123,11 +124,10 @@ def bump_epoch(connection: sa.Connection) -> None:
 def open_database(settings: Settings) -> Database:
     """Open the metadata database. SQLite and an empty PostgreSQL are brought to the newest schema, others refused."""
     db = Database.open(settings.database_url or settings.data / "headrace.db")
-    try:
+    with ExitStack() as undo:
+        undo.callback(db.close)
         migrations.prepare(db)
-    except BaseException:
-        db.close()
-        raise
+        undo.pop_all()
     return db
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from headrace.core.house import House
 from headrace.core.identity import sessions
 from headrace.core.schema import api_keys, key_usage
+from headrace.kit.database import UnreachableError
 from headrace.kit.times import HOUR, MINUTE
 
 ROUTES_PER_KEY = 200
@@ -63,7 +64,7 @@ def flush(house: House) -> int:
         return 0
     try:
         _write(house, rows, last)
-    except BaseException:
+    except UnreachableError:
         _put_back(part, rows, last)
         raise
     return len(rows)
