@@ -19,7 +19,7 @@ from headrace.eventstore.engine import Engine, EngineOptions, open_embedded
 from headrace.eventstore.segments import Segment, counted
 
 TENANTS = itertools.count(1)
-FIRST_IDS = itertools.count(1_795_248_000_000_000, 1_000_000)
+FIRST_IDS = itertools.count(1_000_000_000_000_000, 1_000_000)  # Before every id that a log gives at ARRIVAL.
 ARRIVAL = 1_795_248_000_000_000  # 2026-11-21T08:00:00Z
 DAY = 86_400_000_000
 

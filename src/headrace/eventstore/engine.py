@@ -237,10 +237,13 @@ def open_server(url: str, options: EngineOptions | None = None) -> Engine:
         )
         return client
 
-    with translated():
-        first = connect("default")
-        first.command("CREATE DATABASE IF NOT EXISTS `" + database.replace("`", "") + "`")
-        first.close()
+    try:
+        with translated():
+            first = connect("default")
+            first.command("CREATE DATABASE IF NOT EXISTS `" + database.replace("`", "") + "`")
+            first.close()
+    except EngineError as problem:
+        raise opening_failed(problem, None) from problem
     return opened(connect, options, embedded=False, folder=None)
 
 
