@@ -1,5 +1,9 @@
 """Projects: what groups events inside an organization; they carry the retention, the quota and the queue limit."""
 
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,17 +19,22 @@ from headrace.kit.times import DAY, day
 
 ENVIRONMENTS = ("production", "staging", "dev")
 RETENTION_DAYS, LONGEST_RETENTION_DAYS = 30, 365
+LONGEST_SLUG = 255
 LEAST_QUOTA = 1_000
 BY_ID = sa.select(projects).where(projects.c.id == sa.bindparam("id"))
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """`created_by` is the account that made it; None for one made by the operator or anonymously."""
+    """`created_by` is the account that made it; None for one made by the operator or anonymously.
+
+    `app_name` is unique in the organization and stays: the name it was made by as an app, else the slug.
+    """
 
     project_id: int
     organization_id: int
     name: str
     slug: str
+    app_name: str
     environment: str
     retention_days: int
     daily_quota: int
@@ -47,12 +56,67 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 def create(house: House, who: Principal, *, name: Any, slug: Any, environment: Any = None) -> Project:
     """Make a project in the caller's organization. Refused: a slug that is taken there (conflict)."""
     rules.require(who, "projects", "write")
-    now = house.clock()
     values = {
-        "organization_id": who.organization_id,
         "name": rules.name(name),
         "slug": rules.slug(slug),
         "environment": "production" if environment is None else rules.choice(environment, "environment", ENVIRONMENTS),
+    }
+    values["app_name"] = values["slug"]
+    with house.db.write() as connection:
+        _check_room(connection, house, who)
+        made = _insert(connection, house, who, values)
+        if made is None:
+            raise conflict(f"Project with slug '{values['slug']}' already exists")
+    return made
+
+
+def make_app(connection: sa.Connection, house: House, who: Principal, name: Any) -> Project:
+    """Make a project by a name alone, in a transaction of the caller's.
+
+    Its slug is the name with everything else than `[a-z0-9-]` as `-`, and a number where that is taken. Refused: a name
+    that an app of the organization has (conflict).
+    """
+    rules.require(who, "projects", "write")
+    title = rules.text(name, "name", least=1)
+    if any(unicodedata.category(character) == "Cc" for character in title):
+        raise invalid("name", "must not contain control characters")
+    _check_room(connection, house, who)
+    named = sa.select(projects.c.id).where(
+        projects.c.organization_id == who.organization_id, projects.c.app_name == title
+    )
+    base = re.sub(r"[^a-z0-9-]", "-", title.lower())
+    for slug in _free_slugs(connection, who, base):
+        if connection.execute(named).first():
+            break
+        made = _insert(connection, house, who, {"name": title, "app_name": title, "slug": slug})
+        if made is not None:
+            return made
+    raise conflict("application with this name already exists")
+
+
+def _free_slugs(connection: sa.Connection, who: Principal, base: str) -> Iterator[str]:
+    """Yield slugs from the base, `-2`, `-3` and so on, without those taken when it is first asked."""
+    of_organization = sa.select(projects.c.slug).where(projects.c.organization_id == who.organization_id)
+    taken = set(connection.execute(of_organization).scalars())
+    for number in itertools.count(1):
+        end = "" if number == 1 else f"-{number}"
+        slug = base[: LONGEST_SLUG - len(end)] + end
+        if slug not in taken:
+            yield slug
+
+
+def _check_room(connection: sa.Connection, house: House, who: Principal) -> None:
+    count = sa.select(sa.func.count()).where(projects.c.organization_id == who.organization_id)
+    if connection.execute(count).scalar_one() >= house.settings.project_limit:
+        raise invalid("project", "full", text=f"Project limit reached: {house.settings.project_limit}")
+
+
+def _insert(connection: sa.Connection, house: House, who: Principal, values: dict[str, Any]) -> Project | None:
+    """Insert a project; None when its slug or its name as an app is taken."""
+    now = house.clock()
+    defaults = {
+        "organization_id": who.organization_id,
+        "environment": "production",
         "retention_days": RETENTION_DAYS,
         "daily_quota": house.settings.daily_quota,
         "queue_limit": house.settings.queue_limit,
@@ -60,23 +124,23 @@ def create(house: House, who: Principal, *, name: Any, slug: Any, environment: A
         "created_at": now,
         "updated_at": now,
     }
-    count = sa.select(sa.func.count()).where(projects.c.organization_id == who.organization_id)
-    with house.db.write() as connection:
-        if connection.execute(count).scalar_one() >= house.settings.project_limit:
-            raise invalid("project", "full", text=f"Project limit reached: {house.settings.project_limit}")
-        insert = house.db.insert(projects).values(values).on_conflict_do_nothing()
-        row = connection.execute(insert.returning(projects)).one_or_none()
-        if row is None:
-            raise conflict(f"Project with slug '{values['slug']}' already exists")
-        # Somebody may have asked for this id before it was one.
-        bump_epoch(connection)
-        audit.record(connection, house, who, "project:project:created", target=f"project:{row.id}")
+    insert = house.db.insert(projects).values(defaults | values).on_conflict_do_nothing()
+    row = connection.execute(insert.returning(projects)).one_or_none()
+    if row is None:
+        return None
+    # Somebody may have asked for this id before it was one.
+    bump_epoch(connection)
+    audit.record(connection, house, who, "project:project:created", target=f"project:{row.id}")
     return project_of(row)
 
 
 def list_all(house: House, who: Principal) -> list[Project]:
-    """The organization's projects by ascending id; of a key that belongs to one project, that one."""
-    rules.require(who, "projects", "read")
+    """The organization's projects by ascending id; of a key that belongs to one project, that one.
+
+    Who may read the logs of projects may know which there are.
+    """
+    if not who.allows("logs", "read"):
+        rules.require(who, "projects", "read")
     query = sa.select(projects).where(projects.c.organization_id == who.organization_id).order_by(projects.c.id)
     if who.project_id is not None:
         query = query.where(projects.c.id == who.project_id)
@@ -191,6 +255,7 @@ def project_of(row: sa.Row[Any]) -> Project:
         organization_id=row.organization_id,
         name=row.name,
         slug=row.slug,
+        app_name=row.app_name,
         environment=row.environment,
         retention_days=row.retention_days,
         daily_quota=row.daily_quota,

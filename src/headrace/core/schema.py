@@ -143,6 +143,8 @@ projects = sa.Table(
     _column("organization_id", Id, sa.ForeignKey("organizations.id")),
     _column("name", sa.String(255)),
     _column("slug", sa.String(255)),
+    # What it is called as an app: unlike its name it is unique and stays.
+    _column("app_name", sa.String(255)),
     _column("environment", sa.String(32)),
     _column("retention_days", sa.Integer),
     _column("daily_quota", sa.BigInteger),
@@ -151,6 +153,7 @@ projects = sa.Table(
     _column("created_at", Time),
     _column("updated_at", Time),
     sa.UniqueConstraint("organization_id", "slug"),
+    sa.UniqueConstraint("organization_id", "app_name"),
     sa.UniqueConstraint("organization_id", "id"),
 )
 

@@ -15,6 +15,9 @@ RETENTION_CLASSES = (7, 30, 90, 365)
 
 NO_ATTRIBUTES = msgspec.Raw(b"null")
 
+# Ends a stack_trace that is the JSON text of an object that was sent; no sent text holds it (the doors strip it).
+OBJECT_STACK = "\0"
+
 
 class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """One event as it stands in a group line; absent = default.

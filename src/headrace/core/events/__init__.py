@@ -2,7 +2,7 @@
 
 from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.filters import Filters
-from headrace.core.events.read import Page, counts, errors, facets, get, histogram
+from headrace.core.events.read import Page, arrivals, counts, errors, facets, get, histogram, top_messages
 from headrace.core.events.read import search_page as search
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Filters",
     "Page",
     "append",
+    "arrivals",
     "counts",
     "durable",
     "errors",
@@ -17,4 +18,5 @@ __all__ = [
     "get",
     "histogram",
     "search",
+    "top_messages",
 ]

@@ -14,6 +14,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     ts_from: int | None = None
     ts_to: int | None = None
     received_from: int | None = None
+    received_to: int | None = None
     levels: tuple[str, ...] = ()
     log_types: tuple[str, ...] = ()
     status_classes: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from headrace.core.refusals import invalid, not_found, unavailable
 from headrace.eventstore import queries, search
 from headrace.eventstore.engine import QueryRefused
 from headrace.eventstore.ids import public_id, read_public_id
-from headrace.eventstore.queries import Bucket, EventRow, Selection
+from headrace.eventstore.queries import Bucket, EventRow, Selection, TimeColumn, TopMessage
 from headrace.kit import times
 
 if TYPE_CHECKING:
@@ -49,14 +49,26 @@ def search_page(
     return page(house, selected(house, who, project_id, filters), limit, offset, before)
 
 
+def arrivals(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int) -> Page:
+    """Return a page of events, newest first by (arrival, id). It has no cursor but its offset."""
+    return page(house, selected(house, who, project_id, filters), limit, offset, None, "received_at")
+
+
 def errors(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int = 0) -> Page:
     """Return a page of events of level error or critical, or of type exception."""
     return page(house, selected(house, who, project_id, filters, errors=True), limit, offset, None)
 
 
-def page(house: "House", selection: Selection, limit: int, offset: int, before: tuple[int, int] | None) -> Page:
+def page(  # noqa: PLR0917  Called from the verbs above only.
+    house: "House",
+    selection: Selection,
+    limit: int,
+    offset: int,
+    before: tuple[int, int] | None,
+    order: TimeColumn = "ts",
+) -> Page:
     with asked():
-        rows = queries.latest(house.store.engine, selection, limit=limit + 1, offset=offset, before=before)
+        rows = queries.latest(house.store.engine, selection, limit=limit + 1, offset=offset, before=before, order=order)
     return Page(rows[:limit], write_cursor(rows[limit - 1]) if len(rows) > limit else None)
 
 
@@ -88,14 +100,31 @@ def counts(house: "House", who: Principal, *, project_id: int, filters: Filters,
         return queries.count_by(house.store.engine, selection, by, limit=MOST_VALUES)
 
 
-def histogram(house: "House", who: Principal, *, project_id: int, filters: Filters, interval: int) -> list[Bucket]:
-    """Count events per `interval` seconds of event time, oldest first; empty buckets are left out."""
+def histogram(
+    house: "House",
+    who: Principal,
+    *,
+    project_id: int,
+    filters: Filters,
+    interval: int,
+    time: TimeColumn = "ts",
+) -> list[Bucket]:
+    """Count events per `interval` seconds of event time or arrival, oldest first; empty buckets are left out."""
     selection = selected(house, who, project_id, filters)
     with asked():
-        buckets = queries.histogram(house.store.engine, selection, interval * times.SECOND)
+        buckets = queries.histogram(house.store.engine, selection, interval * times.SECOND, column=time)
     if len(buckets) > MOST_BUCKETS:
         raise invalid("interval", f"gives more than {MOST_BUCKETS} buckets; take a longer one or a shorter period")
     return buckets
+
+
+def top_messages(
+    house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, time: TimeColumn = "ts"
+) -> list[TopMessage]:
+    """Return the most frequent messages, on a tie the one seen last; `last_seen` is of event time or arrival."""
+    selection = selected(house, who, project_id, filters)
+    with asked():
+        return queries.top_messages(house.store.engine, selection, limit=limit, column=time)
 
 
 def selected(house: "House", who: Principal, project_id: int, filters: Filters, *, errors: bool = False) -> Selection:
@@ -107,6 +136,7 @@ def selected(house: "House", who: Principal, project_id: int, filters: Filters, 
         ts_from=filters.ts_from,
         ts_to=filters.ts_to,
         received_from=filters.received_from,
+        received_to=filters.received_to,
         received_floor=house.clock() - project.retention_days * times.DAY,
         levels=filters.levels,
         log_types=filters.log_types,

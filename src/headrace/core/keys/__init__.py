@@ -2,13 +2,20 @@
 
 from headrace.core.keys import usage
 from headrace.core.keys.changing import pause, resume, revoke, set_limits
-from headrace.core.keys.making import create_ingest_key, create_organization_key, create_project_key, import_key
+from headrace.core.keys.making import (
+    create_app,
+    create_ingest_key,
+    create_organization_key,
+    create_project_key,
+    import_key,
+)
 from headrace.core.keys.records import Key, NewKey, list_organization_keys, list_project_keys
 from headrace.core.keys.resolving import resolve, resolve_ingest, resolved_project
 
 __all__ = [
     "Key",
     "NewKey",
+    "create_app",
     "create_ingest_key",
     "create_organization_key",
     "create_project_key",

@@ -10,6 +10,7 @@ from headrace.core import audit, projects, rules
 from headrace.core.house import House, bump_epoch
 from headrace.core.keys.records import NewKey, key_of
 from headrace.core.principal import Principal
+from headrace.core.projects import Project
 from headrace.core.refusals import conflict, forbidden, invalid
 from headrace.core.schema import api_keys, memberships, organizations
 from headrace.kit import keys
@@ -62,17 +63,18 @@ def create_ingest_key(house: House, who: Principal, *, project_id: int) -> NewKe
     """Make the project's ingest key; one it had is revoked."""
     projects.get(house, who, project_id=project_id)
     rules.require(who, "keys", "admin")
-    return _ingest_key(house, who, project_id)
+    with house.db.write() as connection:
+        return _ingest_key(connection, house, who, project_id)
 
 
-def first_ingest_key(house: House, who: Principal, *, project_id: int) -> NewKey:
-    """Make the ingest key that a project made as an app gets with it: that asks for the right to make projects."""
-    projects.get(house, who, project_id=project_id)
-    rules.require(who, "projects", "write")
-    return _ingest_key(house, who, project_id)
+def create_app(house: House, who: Principal, *, name: Any) -> tuple[Project, NewKey]:
+    """Make a project by a name alone (`projects.make_app`), and its ingest key with it."""
+    with house.db.write() as connection:
+        project = projects.make_app(connection, house, who, name)
+        return project, _ingest_key(connection, house, who, project.project_id)
 
 
-def _ingest_key(house: House, who: Principal, project_id: int) -> NewKey:
+def _ingest_key(connection: sa.Connection, house: House, who: Principal, project_id: int) -> NewKey:
     values = {"kind": "ingest", "project_id": project_id, "owner_id": who.account_id, "name": "Ingest key"}
     earlier = sa.update(api_keys).where(
         api_keys.c.project_id == project_id,
@@ -80,9 +82,8 @@ def _ingest_key(house: House, who: Principal, project_id: int) -> NewKey:
         api_keys.c.kind == "ingest",
         api_keys.c.revoked_at.is_(None),
     )
-    with house.db.write() as connection:
-        connection.execute(earlier.values(revoked_at=house.clock()))
-        made = _insert(connection, house, who, keys.ingest_key(), values, ("ingest",))
+    connection.execute(earlier.values(revoked_at=house.clock()))
+    made = _insert(connection, house, who, keys.ingest_key(), values, ("ingest",))
     assert made is not None  # noqa: S101  128 random bits do not meet.
     return made
 

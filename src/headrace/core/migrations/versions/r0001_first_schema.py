@@ -231,6 +231,7 @@ def projects() -> None:
         sa.Column("organization_id", ID, nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("slug", sa.String(length=255), nullable=False),
+        sa.Column("app_name", sa.String(length=255), nullable=False),
         sa.Column("environment", sa.String(length=32), nullable=False),
         sa.Column("retention_days", sa.Integer(), nullable=False),
         sa.Column("daily_quota", sa.BigInteger(), nullable=False),
@@ -241,6 +242,7 @@ def projects() -> None:
         sa.ForeignKeyConstraint(["created_by"], ["accounts.id"], name="fk_projects_created_by"),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_projects_organization_id"),
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
+        sa.UniqueConstraint("organization_id", "app_name", name="uq_projects_organization_id_app_name"),
         sa.UniqueConstraint("organization_id", "id", name="uq_projects_organization_id_id"),
         sa.UniqueConstraint("organization_id", "slug", name="uq_projects_organization_id_slug"),
     )
