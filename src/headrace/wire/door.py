@@ -62,7 +62,7 @@ def terms(
 
 
 class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """A route that is served on the event loop, past the framework: an exact path, no parameters in it.
+    """A route that is served on the event loop, past the framework. Its handler reads parameters of the path itself.
 
     Admission and body (`call.body`, decompressed and within its limit) are done when `run` is called. `takes` and
     `gives` are the records of body and answer, for the API description.

@@ -104,7 +104,7 @@ def _wrong_parameter(request: Request[Any, Any, Any], error: ValidationException
         raise invalid(name, complaints.REQUIRED, type="missing", text=f"{name} is required") from error
     extra = error.extra if isinstance(error.extra, list) else []
     name = extra[0].get("key", "") if extra and isinstance(extra[0], dict) else ""
-    field = request.route_handler.parsed_fn_signature.parameters.get(name.partition(".")[0])
+    field = _parameters(request).get(name.partition(".")[0])
     if name == "data":
         raise jsons.malformed() from error
     if field is None:
@@ -114,6 +114,14 @@ def _wrong_parameter(request: Request[Any, Any, Any], error: ValidationException
     # Ids have a sentence of their own at every door that words them.
     text = f"{shown} {rule}" if shown.endswith("_id") else None
     raise invalid(shown, rule, text=text) from error
+
+
+def _parameters(request: Request[Any, Any, Any]) -> dict[str, FieldDefinition]:
+    """Return the parameters of the handler and of what provides for it, by name."""
+    handler = request.route_handler
+    providers = [provider.parsed_fn_signature for provider in handler.resolve_dependencies().values()]
+    signatures = [*providers, handler.parsed_fn_signature]
+    return {name: field for signature in signatures for name, field in signature.parameters.items()}
 
 
 def _declared(field: FieldDefinition) -> Any:

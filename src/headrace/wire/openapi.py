@@ -16,6 +16,7 @@ Json = dict[str, Any]
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or an API key."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    "ingest": {"type": "apiKey", "in": "header", "name": "X-INGEST-KEY", "description": "A project's ingest key."},
 }
 # Statuses that only a body can lead to, and those that only a credential can.
 OF_BODIES = frozenset({413, 415})
@@ -115,6 +116,9 @@ def _hot(door: Door, route: HotRoute, schemas: Json) -> Json:
         "tags": [route.tag] if route.tag else [],
         "responses": {str(route.status): answer},
     }
+    if names := _PARAMETER.findall(route.path):
+        schema = {"type": "integer", "minimum": 1}
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
     if route.takes is not None:
         content = {"application/json": {"schema": _schema(route.takes, schemas)}}
         operation["requestBody"] = {"required": True, "content": content}

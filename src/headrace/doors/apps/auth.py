@@ -1,0 +1,118 @@
+"""Who may call what at this door, in the order of checks: credential, the application's own budget, scope.
+
+The words of `Terms.credential`: `M` an access token or a key, on an open instance nobody's too; `I` the ingest key of
+the application alone. There are no budgets but those the operator gives to an ingest key, and no rate headers.
+"""
+
+import asyncio
+
+from headrace.core import keys
+from headrace.core.identity import organizations, sessions
+from headrace.core.limits.windows import Budget
+from headrace.core.principal import Principal
+from headrace.core.refusals import Kind, Refusal, forbidden, invalid, unauthenticated
+from headrace.doors.apps.applications import path_id
+from headrace.wire import address, admission
+from headrace.wire.call import Call
+from headrace.wire.door import Terms
+
+INGEST_KEY = "X-INGEST-KEY"
+NO_INGEST = "Invalid application or ingest key"
+PER_MINUTE, PER_HOUR = 60, 3600
+
+
+async def admit(call: Call) -> None:
+    """Let a call in, or refuse it."""
+    assert call.route is not None  # noqa: S101  The origin admits routes.
+    if call.route.terms.credential == "I":
+        await admission.run(call, check_ingest)
+    else:
+        await asyncio.to_thread(check, call)
+
+
+def check(call: Call) -> None:
+    call.principal = who = anybody(call) or credential(call)
+    assert call.route is not None  # noqa: S101  `admit` asked.
+    reach(who, call.route.terms)
+
+
+def check_ingest(call: Call) -> None:
+    sent = call.header(INGEST_KEY)
+    if sent is None:
+        raise invalid(INGEST_KEY, "field required", type="missing")
+    try:
+        call.principal = who = keys.resolve_ingest(call.house, sent.strip())
+    except Refusal as refusal:
+        if refusal.kind is not Kind.UNAUTHENTICATED:
+            raise
+        raise forbidden(NO_INGEST) from refusal
+    take(call, who)
+    app_id = path_id(call)
+    if app_id is not None and app_id != who.project_id:
+        raise forbidden(NO_INGEST)
+
+
+def take(call: Call, who: Principal) -> None:
+    """Count the call against what the operator allows the application, if anything."""
+    bucket = f"apps_key/{who.key_id}"
+    allowed = ((who.per_minute, PER_MINUTE, "minute"), (who.per_hour, PER_HOUR, "hour"))
+    budgets = [Budget(bucket, limit, width, name) for limit, width, name in allowed if limit is not None]
+    if budgets:
+        taken = call.house.limits.take_all(budgets)
+        if taken.refused is not None:
+            raise admission.spent(taken.refused)
+
+
+def anybody(call: Call) -> Principal | None:
+    """Return the caller whom an open instance answers without a credential, or None.
+
+    Whoever comes through a proxy that is not listed is never that caller: a forgotten proxy would publish the instance.
+    """
+    settings = call.house.settings
+    if not settings.open or admission.presented(call) is not None:
+        return None
+    if address.forwarded(call.headers) and not address.trusted_peer(call.peer, settings.trusted_proxies):
+        return None
+    return Principal(kind="anonymous", organization_id=organizations.open_organization(call.house))
+
+
+def credential(call: Call) -> Principal:
+    """Return whose credential the request carries."""
+    value = admission.presented(call)
+    if value is None:
+        raise unauthenticated("API key required")
+    try:
+        resolve = sessions.resolve if admission.token_like(value) else keys.resolve
+        return resolve(call.house, value)
+    except Refusal as refusal:
+        if refusal.kind is not Kind.UNAUTHENTICATED:
+            raise
+        raise unauthenticated("Invalid API key") from refusal
+
+
+def reach(who: Principal, terms: Terms) -> None:
+    """Refuse a key whose scopes do not reach the route. Project keys only read, and only logs."""
+    if terms.action is None or who.kind != "key":
+        return
+    resource, action = terms.action
+    if action == "write":
+        if who.key_kind == "project" or not who.allows(resource, action):
+            raise forbidden(f"Insufficient scope: {action} required")
+        return
+    if not (who.allows(resource, action) or who.allows("logs", action)):
+        wanted = f"logs:{action}" if who.key_kind == "project" else action
+        raise forbidden(f"Insufficient scope: {wanted} required")
+
+
+def answered(call: Call, status: int, seconds: float) -> None:
+    """Count the use of a key."""
+    who = call.principal
+    if who is not None and who.key_id is not None and call.route is not None:
+        keys.usage.count(
+            call.house, who.key_id, route=call.route.template, status=status, microseconds=int(seconds * 1_000_000)
+        )
+
+
+def peek(call: Call) -> None:
+    """Show nothing: this door has no rate headers."""
+    del call

@@ -1,0 +1,89 @@
+"""Ingest: one event, on the event loop. Quotas are core's."""
+
+import sys
+from datetime import timedelta
+from typing import get_args
+
+from headrace.core import keys
+from headrace.core.events import append, durable
+from headrace.core.events.attributes import raw_attributes
+from headrace.core.events.fingerprint import fingerprint
+from headrace.core.events.stacks import frames, stored
+from headrace.core.projects import Project
+from headrace.core.refusals import invalid
+from headrace.core.rules import moment
+from headrace.doors.apps import shapes
+from headrace.doors.apps.applications import path_id
+from headrace.eventstore.ids import public_id
+from headrace.eventstore.rows import NO_ATTRIBUTES, Level, MarkedEvent
+from headrace.kit import times
+from headrace.wire import jsons
+from headrace.wire.call import Answer, Call, answer
+from headrace.wire.door import HotRoute, Terms
+from headrace.wire.repeats import once
+
+LEVELS: dict[str, Level] = {level.upper(): level for level in get_args(Level)}
+# From here on the engine's calendar may wrap; such times travel as numbers.
+FAR = times.parse("2200-01-01")
+
+
+async def take(call: Call) -> Answer:
+    """Take one event: 201 once it is on disk."""
+    project_id = path_id(call)
+    if project_id is None:
+        rule = "must be a positive integer"
+        raise invalid("app_id", rule, text=f"app_id {rule}")
+    project = keys.resolved_project(call.house, call.who, project_id)
+    return await once(call, f"events#{project_id}", lambda: keep(call, project))
+
+
+async def keep(call: Call, project: Project) -> Answer:
+    house = call.house
+    event = marked(jsons.decode(call.body, shapes.NewEvent))
+    accepted = append(house, project, [event])
+    await durable(house, project, accepted)
+    house.counters.add("events_accepted_total", (("door", "apps"),))
+    ts = event.ts or (event.timestamp - times.EPOCH) // times.MICROSECOND
+    taken = shapes.Taken(
+        id=public_id(ts, accepted.first_id),
+        application_id=project.project_id,
+        received_at=times.show(accepted.received_at),
+    )
+    return answer(201, taken)
+
+
+def marked(sent: shapes.NewEvent) -> MarkedEvent:
+    """Turn what was sent into an event of the store, with its error group."""
+    ts = moment(sent.occurred_at, "occurred_at")
+    message = sent.message.replace("\0", "")
+    if not message:
+        raise invalid("message", "must be 1-10000 characters")
+    plain = 0 <= ts < FAR
+    event = MarkedEvent(
+        timestamp=times.EPOCH + timedelta(microseconds=ts) if plain else times.EPOCH,
+        ts=0 if plain else ts,
+        level=LEVELS[sent.level],
+        message=message,
+        # The body's limit is theirs too: attributes of one event are no larger than its body.
+        attributes=NO_ATTRIBUTES if sent.tags is None else raw_attributes(sent.tags, sys.maxsize),
+    )
+    if sent.stack is not None:
+        event.stack_trace = frames(sent.stack)
+        event.fingerprint = fingerprint(event)
+        event.stack_trace = stored(sent.stack)
+    return event
+
+
+HOT = (
+    HotRoute(
+        method="POST",
+        path="/apps/{app_id}/events",
+        run=take,
+        terms=Terms(credential="I", body="body_limit_single", creates=True, errors=(403,)),
+        summary="Ingest an event",
+        status=201,
+        takes=shapes.NewEvent,
+        gives=shapes.Taken,
+        tag="events",
+    ),
+)
