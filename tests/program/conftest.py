@@ -76,6 +76,7 @@ class Served:
             self.arrived.wait_for(lambda: READY.search(self.output) or self.ended, seconds)
         found = READY.search(self.output)
         if found is None:
+            self.kill()
             pytest.fail(f"The server did not start:\n{self.output}\n{self.log.read_text()}")
         self.url, self.ready_seconds = found[1], float(found[2])
         return self

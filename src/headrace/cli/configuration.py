@@ -33,7 +33,6 @@ def office(given: Namespace, *, make: bool = False) -> Iterator["House"]:
     With `make` an absent data folder is made; without, it is Trouble, for a mistyped --data must not look empty.
     """
     from headrace.core.house import House
-    from headrace.kit.database import UnreachableError
 
     chosen = settings(given)
     if not (make or chosen.database_url or (chosen.data / "headrace.db").exists()):
@@ -46,11 +45,24 @@ def office(given: Namespace, *, make: bool = False) -> Iterator["House"]:
         house = House.open(chosen, limits=nothing, store=nothing, counters=nothing)
     except SettingError as problem:
         raise Misuse(str(problem)) from problem
-    except UnreachableError as problem:
-        raise Trouble(f"the metadata database cannot be opened: {problem}") from problem
+    except unreadable() as problem:
+        raise Trouble(
+            f"the metadata database cannot be opened: {problem}; `headrace doctor` looks further"
+        ) from problem
     except OSError as problem:
         raise Trouble(f"the data folder {chosen.data} cannot be used: {problem.strerror}") from problem
     try:
         yield house
     finally:
         house.close()
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what a database raises that is away, damaged or none at all."""
+    import sqlite3
+
+    from sqlalchemy.exc import DatabaseError
+
+    from headrace.kit.database import UnreachableError
+
+    return UnreachableError, DatabaseError, sqlite3.DatabaseError

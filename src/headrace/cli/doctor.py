@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.cli.backup import EVENTS
-from headrace.cli.configuration import settings
+from headrace.cli.configuration import settings, unreadable
 from headrace.cli.running import Facts, ask, running
 from headrace.cli.screen import Trouble, as_json, say
 from headrace.cli.upkeep import versions
@@ -129,7 +129,7 @@ def _sync_milliseconds(folder: Path) -> float:
 
 def _metadata(chosen: Settings, _: Facts | None) -> Findings:
     from headrace.core import migrations
-    from headrace.kit.database import Database, UnreachableError
+    from headrace.kit.database import Database
 
     path = chosen.data / "headrace.db"
     if not chosen.database_url and not path.exists():
@@ -137,12 +137,12 @@ def _metadata(chosen: Settings, _: Facts | None) -> Findings:
         return
     try:
         db = Database.open(chosen.database_url or path)
-    except UnreachableError as problem:
+    except unreadable() as problem:
         yield Finding("metadata", "fail", str(problem), "check HEADRACE_DATABASE_URL, or restore a backup")
         return
     try:
         found = migrations.version(db)
-    except UnreachableError as problem:
+    except unreadable() as problem:
         yield Finding("metadata", "fail", str(problem), "check that the database runs, or restore a backup")
         return
     finally:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from importlib import metadata
 
 from headrace import __version__
-from headrace.cli.configuration import settings
+from headrace.cli.configuration import settings, unreadable
 from headrace.cli.screen import Trouble, as_json, say
 
 # Which of the libraries decide how the server behaves.
@@ -59,7 +59,7 @@ def _version(given: Namespace) -> int:
 
 def _migrate(given: Namespace) -> int:
     from headrace.core import migrations
-    from headrace.kit.database import Database, UnreachableError
+    from headrace.kit.database import Database
 
     chosen = settings(given)
     path = chosen.data / "headrace.db"
@@ -77,7 +77,7 @@ def _migrate(given: Namespace) -> int:
             after = migrations.version(db)
         finally:
             db.close()
-    except UnreachableError as problem:
+    except unreadable() as problem:
         raise Trouble(f"the metadata database cannot be opened: {problem}") from problem
     say(
         f"the metadata database is of revision {after}"

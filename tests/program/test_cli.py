@@ -1,0 +1,295 @@
+"""The verbs against a real server: import, search, tail, and the operator's verbs beside it."""
+
+import gzip
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.program.conftest import Demo, command, environment
+
+Until = Callable[..., None]
+
+
+def lines_of(count: int, mark: str) -> str:
+    return "".join(
+        json.dumps({"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": f"{mark} {number}"}) + "\n"
+        for number in range(count)
+    )
+
+
+def new_key(demo: Demo, slug: str) -> str:
+    """A project of its own for one test, so that counts are its own."""
+    assert command("project", "create", slug, "--data", str(demo.folder)).returncode == 0
+    made = command("key", "create", slug, "--data", str(demo.folder))
+    assert made.returncode == 0
+    return made.stdout.strip()
+
+
+def stored(demo: Demo, key: str, until: Until, count: int) -> Counter[str]:
+    """Every message of the project, once `count` of them are searchable."""
+    found: list[str] = []
+
+    def enough() -> bool:
+        done = command("search", "--json", "--limit", "1000000", "--url", demo.url, "--key", key)
+        assert done.returncode == 0, done.stderr
+        found[:] = [json.loads(line)["message"] for line in done.stdout.splitlines()]
+        return len(found) >= count
+
+    until(enough, seconds=30)
+    return Counter(found)
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "gzip", "stdin"])
+def test_every_form_is_imported(demo: Demo, tmp_path: Path, until: Until, form: str) -> None:
+    key, text = new_key(demo, f"form-{form}"), lines_of(2300, form)
+    file = tmp_path / "logs"
+    match form:
+        case "array":
+            file.write_text(f"[{','.join(text.splitlines())}]")
+        case "gzip":
+            file.write_bytes(gzip.compress(text.encode()))
+        case _:
+            file.write_text(text)
+    stdin = text if form == "stdin" else None
+    done = command(
+        "import", "-" if stdin else str(file), "--url", demo.url, stdin=stdin, HEADRACE_KEY=key, HEADRACE_URL=demo.url
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "imported 2,300 lines" in done.stdout
+    assert stored(demo, key, until, 2300) == Counter(f"{form} {number}" for number in range(2300))
+    if not stdin:
+        again = command("import", str(file), "--url", demo.url, "--key", key)
+        assert "imported already" in again.stdout
+
+
+def test_a_killed_import_goes_on_and_stores_every_line_once(demo: Demo, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "killed"), tmp_path / "logs"
+    file.write_text(lines_of(20_000, "line"))
+    arguments = ["import", str(file), "--batch", "100", "--url", demo.url, "--key", key]
+    for kills in (2000, 9000):
+        running = subprocess.Popen(
+            [sys.executable, "-m", "headrace", *arguments],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+        def reached(sent: int = kills) -> bool:
+            return any(json.loads(state.read_bytes())["sent"] >= sent for state in tmp_path.glob("logs.import-*.json"))
+
+        until(reached, seconds=30)
+        running.kill()
+        running.wait()
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "going on after line" in done.stderr
+    assert stored(demo, key, until, 20_000) == Counter(f"line {number}" for number in range(20_000))
+
+
+@pytest.fixture
+def lossy(demo: Demo) -> Iterator[str]:
+    """A way to the server on which every third answer is lost after the server has done its work."""
+    upstream = urlsplit(demo.url).netloc
+    turns = iter(range(1_000_000))
+
+    class Way(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            connection = http.client.HTTPConnection(upstream)
+            connection.request("POST", self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            if next(turns) % 3 == 1:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    way = ThreadingHTTPServer(("127.0.0.1", 0), Way)
+    thread = threading.Thread(target=way.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{way.server_port}"
+    way.shutdown()
+    way.server_close()
+    thread.join()
+
+
+def test_a_lost_answer_doubles_nothing(demo: Demo, lossy: str, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "lossy"), tmp_path / "logs"
+    file.write_text(lines_of(1000, "once"))
+    done = command("import", str(file), "--batch", "100", "--url", lossy, "--key", key)
+    assert done.returncode == 0, done.stderr
+    assert stored(demo, key, until, 1000) == Counter(f"once {number}" for number in range(1000))
+
+
+def test_refused_lines_are_named_and_kept(demo: Demo, tmp_path: Path) -> None:
+    key, file = new_key(demo, "refused"), tmp_path / "logs"
+    good = lines_of(15, "good").splitlines()
+    bad = ["oops", '{"timestamp":"2026-01-01","level":"loud","message":"m"}', '{"level":"info","message":"m"}']
+    file.write_text("\n".join(good[:5] + bad + good[5:]) + "\n")
+    done = command("import", str(file), "--url", demo.url, "--key", key)
+    assert done.returncode == 1
+    assert "imported 15 lines" in done.stdout
+    assert "3 lines refused" in done.stderr
+    assert (tmp_path / "logs.rejected").read_text().splitlines() == bad
+    why = (tmp_path / "logs.rejected.why").read_text().splitlines()
+    assert [line.partition(":")[0] for line in why] == ["line 6", "line 7", "line 8"]
+    assert "not JSON" in why[0]
+    assert "Invalid level" in why[1]
+    assert "timestamp" in why[2]
+
+
+def test_a_file_that_is_no_log_is_not_imported_line_by_line(demo: Demo, tmp_path: Path) -> None:
+    key, file = new_key(demo, "foreign"), tmp_path / "logs"
+    file.write_text('{"when":"2026-01-01","what":"x"}\n' * 30)
+    refused = command("import", str(file), "--url", demo.url, "--key", key)
+    assert refused.returncode == 1
+    assert "--map" in refused.stderr
+    assert not (tmp_path / "logs.rejected").exists()
+    mapped = command(
+        "import", str(file), "--map", "timestamp=when,message=what", "--level", "info", "--url", demo.url, "--key", key
+    )
+    assert (mapped.returncode, mapped.stdout) == (0, f"{file}: imported 30 lines\n")
+
+
+def test_an_import_by_slug_makes_its_key_and_ends_it(demo: Demo, tmp_path: Path) -> None:
+    new_key(demo, "by-slug")
+    file = tmp_path / "logs"
+    file.write_text(lines_of(3, "slug"))
+    done = command("import", str(file), "--project", "by-slug", "--data", str(demo.folder), "--url", demo.url)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(command("key", "list", "by-slug", "--json", "--data", str(demo.folder)).stdout)
+    assert (listed[0]["name"], listed[0]["status"]) == ("headrace import", "revoked")
+    assert "ldg_proj" not in next(tmp_path.glob("logs.import-*.json")).read_text()
+
+
+def test_a_spent_quota_stops_the_import_where_it_is(demo: Demo, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "spent"), tmp_path / "logs"
+    command("admin", "quota", "spent", "150", "--data", str(demo.folder))
+    file.write_text(lines_of(400, "q"))
+    arguments = ("import", str(file), "--batch", "100", "--patience", "1", "--url", demo.url, "--key", key)
+    first = command(*arguments)
+    assert first.returncode == 1
+    assert "quota" in first.stderr
+    command("admin", "quota", "spent", "100000", "--data", str(demo.folder))
+    second = command(*arguments)
+    assert second.returncode == 0, second.stderr
+    assert stored(demo, key, until, 400) == Counter(f"q {number}" for number in range(400))
+
+
+def test_search_prints_lines_that_cannot_fool_a_terminal(demo: Demo, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "lines"), tmp_path / "logs"
+    file.write_text(
+        '{"timestamp":"2026-01-01T00:00:00Z","level":"error","message":"red \\u001b[31m\\nline two","user":7}\n'
+        '{"timestamp":"2026-01-02T00:00:00Z","level":"info","message":"quiet"}\n'
+    )
+    command("import", str(file), "--url", demo.url, "--key", key)
+    stored(demo, key, until, 2)
+    found = command("search", "level:error", "--url", demo.url, "--key", key)
+    assert found.stdout == "2026-01-01T00:00:00Z error    red \\x1b[31m\\nline two  user=7\n"
+    for flags, messages in (
+        (("--from", "2026-01-02"), ["quiet"]),
+        (("--to", "2026-01-01T12:00:00Z"), ["red \x1b[31m\nline two"]),
+        (("--from", "10m"), []),
+        (("--limit", "1"), ["quiet"]),
+    ):
+        done = command("search", "--json", *flags, "--url", demo.url, "--key", key)
+        assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == messages, flags
+
+
+def test_tail_prints_what_arrives_once(demo: Demo, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "tailed"), tmp_path / "logs"
+    file.write_text(lines_of(3, "before"))
+    command("import", str(file), "--url", demo.url, "--key", key)
+    stored(demo, key, until, 3)
+    output = tmp_path / "tail.out"
+    with output.open("wb") as stream:
+        tail = subprocess.Popen(
+            [sys.executable, "-m", "headrace", "tail", "--lines", "2", "--json", "--url", demo.url, "--key", key],
+            stdout=stream,
+            env=environment(),
+        )
+    until(lambda: len(output.read_text().splitlines()) == 2, seconds=30)
+    for turn in range(2):
+        more = tmp_path / f"more{turn}"
+        more.write_text(lines_of(3, f"after {turn}"))
+        command("import", str(more), "--url", demo.url, "--key", key)
+        until(lambda turn=turn: len(output.read_text().splitlines()) == 5 + 3 * turn, seconds=30)
+    tail.send_signal(signal.SIGINT)
+    assert tail.wait(10) == 130
+    seen = Counter(json.loads(line)["message"] for line in output.read_text().splitlines())
+    expected = Counter(f"after {turn} {number}" for turn in range(2) for number in range(3))
+    assert seen - expected <= Counter(f"before {number}" for number in range(3))
+    assert expected <= seen
+
+
+def test_a_running_server_notices_what_the_operator_does(demo: Demo) -> None:
+    key = new_key(demo, "watched")
+    path = f"/api/v1/logs?project_id={key.split('_')[2]}"
+    assert demo.served.get(path, key)[0] == 200
+    listed = json.loads(command("key", "list", "watched", "--json", "--data", str(demo.folder)).stdout)
+    key_id = str(listed[0]["key_id"])
+    for verb, status in (("pause", 401), ("resume", 200), ("revoke", 401)):
+        assert command("key", verb, key_id, "--data", str(demo.folder)).returncode == 0
+        connection = http.client.HTTPConnection(urlsplit(demo.url).netloc)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+        assert connection.getresponse().status == status, verb
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("search", "--key", "ldg_proj_1_nokey"), "401"),
+        (("search", "level:(", "--key", "KEY"), "400"),
+        (("search", "--key", "KEY", "--url", "http://127.0.0.1:1"), "nothing listens there; start it with"),
+        (("import", "no-such-file", "--key", "KEY"), "cannot read no-such-file: No such file or directory"),
+        (("key", "create", "nope", "--data", "DATA"), "there is no project nope; there are:"),
+        (("key", "revoke", "9999", "--data", "DATA"), "API key not found"),
+        (("admin", "password", "nobody@example.com", "--data", "DATA"), "There is no account nobody@example.com"),
+        (("admin", "account", "not-an-address", "--data", "DATA"), "invalid email format"),
+        (("key", "list", "--data", "no-such-folder"), "there is no data folder"),
+    ],
+)
+def test_an_error_is_a_sentence(demo: Demo, arguments: tuple[str, ...], said: str) -> None:
+    places = {"KEY": demo.key, "DATA": str(demo.folder)}
+    done = command(*(places.get(word, word) for word in arguments), HEADRACE_URL=demo.url)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_nothing_wrong_beside_a_running_server(demo: Demo) -> None:
+    port = str(urlsplit(demo.url).port)
+    done = command("doctor", "--json", "--data", str(demo.folder), HEADRACE_PORT=port)
+    findings = {finding["what"]: finding for line in done.stdout.splitlines() for finding in [json.loads(line)]}
+    assert done.returncode == 0, done.stdout
+    assert str(demo.served.pid) in findings["server"]["words"]
+    assert findings["port"]["state"] == "ok"
+    assert findings["metadata"]["state"] == "ok"
+
+
+def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "headrace.db").write_bytes(b"this is no database, but it is long enough to be read as one" * 20)
+    done = command("doctor", "--json", "--data", str(data), HEADRACE_DISK_REFUSE_PERCENT="1")
+    failed = {json.loads(line)["what"] for line in done.stdout.splitlines() if json.loads(line)["state"] == "fail"}
+    assert done.returncode == 1
+    assert failed == {"disk", "metadata"}
