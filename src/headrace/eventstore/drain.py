@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from headrace.eventstore import quarantine
+from headrace.eventstore import quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.segments import Segment
 
@@ -116,6 +116,7 @@ class Drain:
         self.stored_id = 0  # Ids below it, of this log, are searchable.
         self.segments = self.rows = self.failures = self.quarantined = 0
         self.trouble: str | None = None
+        self.tidied_at = 0
         self.thread = threading.Thread(target=self.run, name="drain", daemon=True)
 
     def start(self) -> None:
@@ -128,6 +129,19 @@ class Drain:
                 self.persist(segment)
             elif self.finishing.is_set():
                 return
+            else:
+                self.tidy()
+
+    def tidy(self) -> None:
+        """Once an hour, when nothing waits, let go what has expired."""
+        now = self.engine.clock()
+        if abs(now - self.tidied_at) < HOUR:
+            return
+        self.tidied_at = now
+        try:
+            retention.drop_expired(self.engine, now)
+        except EngineError as problem:
+            log.warning("Expired events could not be dropped: %s", problem)
 
     def persist(self, segment: Segment) -> None:
         """Drain one segment, however long the engine or the caller fails; gives up only when stopped."""

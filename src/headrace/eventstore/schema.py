@@ -99,7 +99,6 @@ CREATE TABLE IF NOT EXISTS events (
 ) ENGINE = MergeTree
 PARTITION BY (intDiv(received_at, {DAY}), retention_days)
 ORDER BY (tenant, project, ts, id)
-TTL toDateTime(intDiv(received_at, 1000000)) + toIntervalDay(retention_days)
 SETTINGS
   default_compression_codec = 'ZSTD(1)',
   map_serialization_version = 'with_buckets',
@@ -125,7 +124,6 @@ CREATE TABLE IF NOT EXISTS quarantine (
 ) ENGINE = MergeTree
 PARTITION BY intDiv(received_at, {DAY})
 ORDER BY (tenant, project, received_at, id)
-TTL toDateTime(intDiv(received_at, 1000000)) + toIntervalDay({QUARANTINE_DAYS})
 SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1,
   min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 480
 """
