@@ -108,7 +108,6 @@ def _url(chosen: Settings, listener: socket.socket) -> str:
 def _opened(chosen: Settings) -> "Iterator[House]":
     """Open the house, and say what keeps it shut in one sentence."""
     from headrace import app
-    from headrace.wire.listener import Protocol
     from headrace.core.migrations import OldSchemaError
     from headrace.core.settings import SettingError
     from headrace.eventstore.engine import EngineError

@@ -60,10 +60,11 @@ def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], P
 
     Credentials that fail count by address in `doubtful`, or rotating guesses would cost nothing.
     """
-    show(call, doubtful)
-    for standing in call.rates:
-        if not standing.remaining:
-            raise spent(standing)
+    if not call.house.limits.untouched(doubtful):
+        show(call, doubtful)
+        for standing in call.rates:
+            if not standing.remaining:
+                raise spent(standing)
     try:
         who = resolve(call)
     except Refusal as refusal:

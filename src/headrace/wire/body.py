@@ -10,6 +10,7 @@ import brotli  # type: ignore[import-untyped]  # It ships no types.
 import zstandard
 
 from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.wire.listener import Exchange
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -41,8 +42,8 @@ def json_like(content_type: str) -> bool:
     return plain in _PLAIN_TYPES or plain.endswith("+json")
 
 
-async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return the whole body, decompressed, of at most `limit` bytes.
+async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, exchange: Exchange | None = None) -> bytes:
+    """Return the whole body, decompressed, of at most `limit` bytes; at once from the exchange when it has arrived.
 
     Raises `too_large`, `media_type` (an encoding that is not known), `invalid` (broken or stalled) and `Disconnected`.
     """
@@ -50,7 +51,12 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> 
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     encodings = _encodings(headers.get(b"content-encoding", b""))
-    raw = await _collect(receive, limit)
+    if exchange is not None and exchange.ready:
+        raw = exchange.body()
+        if len(raw) > limit:
+            raise too_large(limit)
+    else:
+        raw = await _collect(receive, limit)
     for name in reversed(encodings):
         if len(raw) > INLINE_BYTES:
             raw = await asyncio.to_thread(decompress, name, raw, limit)

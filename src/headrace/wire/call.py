@@ -1,5 +1,6 @@
 """One request on its way through a door, and the answer to it."""
 
+import itertools
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,6 +12,7 @@ import msgspec
 from headrace.core.principal import Principal
 from headrace.wire import address
 from headrace.wire.headers import Header
+from headrace.wire.listener import EXTENSION, Exchange
 
 if TYPE_CHECKING:
     from headrace.core.house import House
@@ -24,7 +26,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 
+# Ids of requests that came without one: random to start with, then counted. They are names, not secrets.
+_ids = itertools.count(secrets.randbits(95))
+
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+def fresh_id() -> str:
+    return f"req_{next(_ids):024x}"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -51,11 +60,12 @@ class Call:
         self.house = house
         self.scope = scope
         self.receive = receive
+        self.exchange: Exchange | None = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"")
-        self.request_id: str = given.decode() if _SANE_ID.fullmatch(given) else "req_" + secrets.token_hex(12)
+        self.request_id: str = given.decode() if _SANE_ID.fullmatch(given) else fresh_id()
         self.door: Door | None = None
         self.route: Route | None = None
         self.family = "api"

@@ -49,6 +49,9 @@ FAMILIES: dict[str, Headers] = {
     "file": (*_EVERYWHERE, _SAME_ORIGIN, _NO_STORE, _policy(b"default-src 'none'; sandbox")),
 }
 
+# The same as header lines, for answers that go out in one write.
+LINES = {family: b"".join(b"%s: %s\r\n" % header for header in headers) for family, headers in FAMILIES.items()}
+
 EXPOSED = (
     b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Retry-After, "
     b"X-Request-ID, X-Total-Count, X-Page, X-Per-Page, X-Pagination-Page, X-Pagination-Limit, X-Pagination-Total, "

@@ -17,7 +17,7 @@ from headrace.wire import body, journal
 from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send
 from headrace.wire.door import Door, Route, Terms, routes_of
 from headrace.wire.framework import dispatch, framework
-from headrace.wire.headers import FAMILIES, Header, cors, preflight, rate_headers
+from headrace.wire.headers import FAMILIES, LINES, Header, cors, preflight, rate_headers
 from headrace.wire.table import Table
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ class Origin:
         await door.admit(call)
         if route.terms.body is not None:
             await self._read(call, door, route.terms)
+        if route.hot is not None:
+            return await route.hot(call)
         async with asyncio.timeout(self.house.settings.request_seconds):
-            if route.hot is not None:
-                return await route.hot(call)
             await dispatch(self.apps[door.name], call, reply.pass_on)
             return None
 
@@ -139,7 +139,7 @@ class Origin:
 
     async def _read(self, call: Call, door: Door, terms: Terms) -> None:
         limit: int = getattr(self.house.settings, terms.body or "")
-        call.body = await body.read(call.receive, call.headers, limit)
+        call.body = await body.read(call.receive, call.headers, limit, call.exchange)
         if not door.reads(call.header("content-type") or ""):
             raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Type")
         self.house.counters.add("request_bytes_total", (("door", door.name),), len(call.body))
@@ -182,9 +182,10 @@ class Reply:
         self.send = send
         self.status = 0
 
-    def _headers(self) -> list[Header]:
+    def _varying(self) -> list[Header]:
+        """Headers that differ from answer to answer; the family's come besides."""
         call = self.call
-        headers: list[Header] = [(b"x-request-id", call.request_id.encode()), *FAMILIES[call.family]]
+        headers: list[Header] = [(b"x-request-id", call.request_id.encode())]
         if call.rates:
             headers += rate_headers(call.rates, self.origin.house.clock() // SECOND)
         if self.origin.origins and b"origin" in call.headers:
@@ -194,11 +195,16 @@ class Reply:
     async def whole(self, answer: Answer) -> None:
         """Send an answer in one piece; to HEAD without its body."""
         self.status = answer.status
-        headers = [*answer.headers, *self._headers()]
+        call = self.call
+        headers = [*answer.headers, *self._varying()]
         if answer.body or answer.status not in {204, 304}:
             headers.append((b"content-length", b"%d" % len(answer.body)))
             headers.append((b"content-type", answer.media))
-        content = b"" if self.call.method == "HEAD" else answer.body
+        content = b"" if call.method == "HEAD" else answer.body
+        if call.exchange is not None:
+            await call.exchange.send(answer.status, LINES[call.family], headers, content)
+            return
+        headers += FAMILIES[call.family]
         await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
 
@@ -206,7 +212,7 @@ class Reply:
         """Send one message of the framework on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *self._headers()]
+            headers = [*message["headers"], *self._varying(), *FAMILIES[self.call.family]]
             if self.status == 204:  # noqa: PLR2004
                 headers = [pair for pair in headers if pair[0] not in {b"content-type", b"content-length"}]
             message = {**message, "headers": headers}

@@ -92,7 +92,7 @@ def sparkline(house: "House", group: Group) -> Sparkline:
         error_group_hours.c.group_id == group.id, error_group_hours.c.hour.between(hours[0], hours[-1])
     )
     with house.db.read() as connection:
-        counted: dict[int, int] = {row.hour: row.count for row in connection.execute(query)}
+        counted: dict[int, int] = {hour: count for hour, count in connection.execute(query)}  # noqa: C416  Rows are no pairs to `dict`.
     return Sparkline([(hour, counted.get(hour, 0)) for hour in hours])
 
 
@@ -120,6 +120,7 @@ def set_status(
 
 def assign(house: "House", who: Principal, *, project_id: int, group_id: int, assigned_to: int | None) -> Group:
     """Assign a group to an active member of the organization, or to nobody."""
+    projects.get(house, who, project_id=project_id)
     if assigned_to is not None and not members.is_active_member(house, who, account_id=assigned_to):
         raise invalid("assigned_to", "must be an active member of the organization")
     return change(house, who, project_id, group_id, {"assigned_to": assigned_to})

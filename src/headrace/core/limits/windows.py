@@ -117,6 +117,26 @@ class CellStorage(Storage, SlidingWindowCounterSupport):
             _, current, before = self.cell(key, width, now)
         return current, before, now % (width * SECOND), now
 
+    def has(self, key: str, width: int) -> bool:
+        cells = self.widths.get(width)
+        return cells is not None and key in cells
+
+    def take_all(self, budgets: Sequence[Budget], cost: int) -> Taken:
+        """Take from every budget or from none, under one lock and at one time."""
+        with self.lock:
+            now = self.clock()
+            cells = [self.cell(one.bucket, one.width, now) for one in budgets]
+            pairs = list(zip(budgets, cells, strict=True))
+            spent = next((n for n, (one, cell) in enumerate(pairs) if not _fits(one, cell, now, cost)), None)
+            if spent is None:
+                for cell in cells:
+                    cell[1] += cost
+            standings = tuple(
+                standing(one, (current, before, now % (one.width * SECOND), now), cost)
+                for one, (_, current, before) in pairs
+            )
+        return Taken(refused=None if spent is None else standings[spent], standings=standings)
+
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         with self.lock:
             self.widths.get(expiry, OrderedDict()).pop(key, None)
@@ -190,20 +210,18 @@ class Limits:
         """Undo a `take` that did not count after all; in another cell than the take it does nothing."""
         self.take(bucket, 1 << 62, width_seconds, -cost)
 
+    def untouched(self, budgets: Sequence[Budget]) -> bool:
+        """Tell cheaply that nothing was ever taken from these; False may also mean that nobody knows."""
+        return self.shared is None and not any(self.local.has(one.bucket, one.width) for one in budgets)
+
     def peek(self, budget: Budget, cost: int = 1) -> Standing:
         """Tell how a budget stands, without taking."""
-        width, limit = budget.width, budget.limit
-        current, before, into, now = self._window(budget.bucket, width)
-        span = width * SECOND
-        return Standing(
-            budget=budget,
-            remaining=max(0, limit - current - before * (span - into) // span),
-            reset=-(-(now + span - into) // SECOND),
-            retry_after=retry_after(current, before, limit=limit, width=width, into=into, cost=cost),
-        )
+        return standing(budget, self._window(budget.bucket, budget.width), cost)
 
     def take_all(self, budgets: Sequence[Budget], cost: int = 1) -> Taken:
         """Take from every budget or from none. In memory this is exact; on a shared store a lost race costs a unit."""
+        if self.shared is None:
+            return self.local.take_all(budgets, cost)
         taken: list[Budget] = []
         for budget in budgets:
             if not self.take(budget.bucket, budget.limit, budget.width, cost):
@@ -234,6 +252,23 @@ class Limits:
         self.failures += 1
         self._silent_until = self.clock() + RETRY_SHARED_US
         log.warning("the shared store of rate windows does not answer, this process counts for itself: %s", error)
+
+
+def standing(budget: Budget, window: tuple[int, int, int, int], cost: int) -> Standing:
+    """Tell how a budget stands; `window` is (current, before, microseconds into the cell, now)."""
+    current, before, into, now = window
+    limit, width = budget.limit, budget.width
+    span = width * SECOND
+    return Standing(
+        budget=budget,
+        remaining=max(0, limit - current - (before * (span - into) // span if before else 0)),
+        reset=-(-(now + span - into) // SECOND),
+        retry_after=retry_after(current, before, limit=limit, width=width, into=into, cost=cost),
+    )
+
+
+def _fits(budget: Budget, cell: Sequence[int], now: int, cost: int) -> bool:
+    return _used(cell[1], cell[2], budget.width, now) + cost <= budget.limit
 
 
 def _used(current: int, before: int, width: int, now: int) -> int:
