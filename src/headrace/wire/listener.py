@@ -38,7 +38,7 @@ class Exchange:
     async def send(self, status: int, head: bytes, headers: Iterable[Header], body: bytes) -> None:
         """Send a whole answer; `head` is constant header lines, `headers` the rest, trusted to hold no line end."""
         cycle = self.cycle
-        flow: "FlowControl" = cycle.flow
+        flow: FlowControl = cycle.flow
         if flow.write_paused and not cycle.disconnected:
             await flow.drain()
         if cycle.disconnected:
