@@ -308,6 +308,12 @@ def test_an_engine_in_trouble_is_waited_for_not_sifted(
     assert queries.count(engine, Selection(tenant=tenant)) == 3
 
 
+def test_questions_do_not_hold_the_drain_up(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
+    segment = segment_of([group(tenant, [event()])])
+    with engine.client(), engine.client():
+        assert drained(engine, segment).projects[0].rows == 1
+
+
 def test_a_missing_file_is_named(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="nowhere"):
         engine.insert_segment(tmp_path / "nowhere", token="none")

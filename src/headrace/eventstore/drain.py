@@ -57,6 +57,11 @@ class Drained(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[ErrorSummary]
 
 
+def arrived(segment: Segment) -> list[ProjectDay]:
+    """Return what the segment's projects received; rows in the quarantine were acknowledged too, and count."""
+    return [ProjectDay(*place, rows) for place, rows in sorted(segment.arrivals.items())]
+
+
 class Log(Protocol):
     """What the drain uses of the Wal."""
 
@@ -85,12 +90,12 @@ GROUP BY tenant, project, error_fingerprint, hour ORDER BY tenant, project, erro
 def summary(engine: Engine, segment: Segment) -> Drained:
     """Count what of the segment lies in the engine."""
     ids = {"first": segment.first_id, "last": segment.last_id}
-    errors = engine.query(ERRORS, ids, row=ErrorSummary, settings=WITH_DELETED, seconds=60)
+    errors = engine.query(ERRORS, ids, row=ErrorSummary, settings=WITH_DELETED, seconds=60, reserved=True)
     return Drained(
         name=segment.name,
         first_id=segment.first_id,
         last_id=segment.last_id,
-        projects=engine.query(PROJECTS, ids, row=ProjectDay, settings=WITH_DELETED, seconds=60),
+        projects=engine.query(PROJECTS, ids, row=ProjectDay, settings=WITH_DELETED, seconds=60, reserved=True),
         errors=[with_absent(error) for error in errors],
     )
 
@@ -174,7 +179,7 @@ class Drain:
         stored = sum(project.rows for project in drained.projects)
         if stored < segment.rows - bad:
             drained = self.fill(segment, stored, bad)
-        self.on_drained(drained)
+        self.on_drained(msgspec.structs.replace(drained, projects=arrived(segment)))
         self.wal.done(segment)
         with self.changed:
             self.segments += 1

@@ -116,11 +116,12 @@ class Engine:
         comment: str = "",
         seconds: float | None = None,
         settings: Mapping[str, str | float] | None = None,
+        reserved: bool = False,
     ) -> list[Row]:
         """Run a SELECT and decode each row as `row`: a tuple type, or a Struct with array_like=True, columns in order.
 
-        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. Raises QueryRefused or
-        EngineError.
+        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. `reserved`
+        is for the drain, which must not wait for people's questions. Raises QueryRefused or EngineError.
         """
         options = self.options
         limits: dict[str, str | float] = {
@@ -133,7 +134,7 @@ class Engine:
         }
         if comment:
             limits["log_comment"] = comment
-        with self.client() as client, translated():
+        with self.reserved() if reserved else self.client() as client, translated():
             answer = client.raw_query(sql + clause(limits), dict(params or {}), fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
@@ -153,6 +154,11 @@ class Engine:
         finally:
             self.free.put(client)
 
+    @contextlib.contextmanager
+    def reserved(self) -> Iterator[Client]:
+        with self.draining:
+            yield self.drainer
+
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""
         with translated():
@@ -161,9 +167,9 @@ class Engine:
     # -- changing ----------------------------------------------------------------------------------------------------
 
     def command(self, sql: str, params: Parameters | None = None) -> None:
-        """Run a statement that answers nothing (DDL, DELETE), on the drain's client."""
-        with self.draining, translated():
-            self.drainer.command(sql, dict(params or {}))
+        """Run a statement that answers nothing (DDL, DELETE); the drain goes on meanwhile."""
+        with self.client() as client, translated():
+            client.command(sql, dict(params or {}))
 
     def insert_file(self, path: Path, insert: str, structure: str, *, token: str = "") -> None:
         """Run an INSERT ... SELECT whose `{source}` is the file of JSON lines, once per token.
