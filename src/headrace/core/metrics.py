@@ -31,7 +31,6 @@ METRICS = (
     Metric("refusals_total", "counter", "Requests refused, by door and kind of refusal."),
     Metric("events_accepted_total", "counter", "Events acknowledged, by door."),
     Metric("events_rejected_total", "counter", "Events refused one by one, by door."),
-    Metric("limits_store_failures_total", "counter", "Times the shared store of the rate windows did not answer."),
 )
 
 

@@ -2,7 +2,8 @@
 
 import re
 from functools import lru_cache
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from msgspec import inspect
 
@@ -53,6 +54,14 @@ def steps(message: str) -> Path:
 
 def rule(kind: Any) -> str | None:
     """Say what a declared type allows: `must be 1-1000`, `must be one of a, b`; None where it says nothing."""
+    if get_origin(kind) in {Union, UnionType}:
+        plain = [one for one in get_args(kind) if one is not NoneType]
+        return rule(plain[0]) if len(plain) == 1 else None
+    if get_origin(kind) is list:
+        return rule(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        # In the order they were written; the inspection sorts them.
+        return "must be one of " + ", ".join(map(str, get_args(kind)))
     found = _plain(_info(kind))
     if isinstance(found, inspect.IntType) and found.ge is None and found.le is None:
         return "must be an integer"

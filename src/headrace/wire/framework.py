@@ -13,6 +13,7 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.typing import FieldDefinition
+from litestar.utils import make_non_optional_union
 
 from headrace import __version__
 from headrace.core.refusals import invalid
@@ -129,4 +130,8 @@ def _declared(field: FieldDefinition) -> Any:
     given = field.kwarg_definition
     bounds = {name: getattr(given, name, None) for name in ("ge", "le", "min_length", "max_length")}
     set_ones = {name: bound for name, bound in bounds.items() if bound is not None}
-    return Annotated[field.annotation, msgspec.Meta(**set_ones)] if set_ones else field.annotation
+    kind: Any = field.annotation
+    if field.is_optional:
+        # Bounds are said of the value, and None has none.
+        kind = make_non_optional_union(kind)
+    return Annotated[kind, msgspec.Meta(**set_ones)] if set_ones else kind
