@@ -28,11 +28,10 @@ def lines_of(count: int, mark: str) -> str:
 
 
 def new_key(demo: Demo, slug: str) -> str:
-    """A project of its own for one test, so that counts are its own."""
-    assert command("project", "create", slug, "--data", str(demo.folder)).returncode == 0
-    made = command("key", "create", slug, "--data", str(demo.folder))
-    assert made.returncode == 0
-    return made.stdout.strip()
+    """Make a project for one test, so that counts are its own, and return its key."""
+    project = demo.post("/api/v1/projects", {"name": slug, "slug": slug})
+    key: str = demo.post(f"/api/v1/projects/{project['project_id']}/api-keys", {"name": slug})["full_key"]
+    return key
 
 
 def stored(demo: Demo, key: str, until: Until, count: int) -> Counter[str]:
@@ -293,3 +292,22 @@ def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     failed = {json.loads(line)["what"] for line in done.stdout.splitlines() if json.loads(line)["state"] == "fail"}
     assert done.returncode == 1
     assert failed == {"disk", "metadata"}
+
+
+def test_the_operator_begins_with_an_empty_folder(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    made = command("admin", "account", "me@example.com", "--super", "--json", "--data", data)
+    facts = json.loads(made.stdout)
+    assert (facts["organization"], facts["super_admin"], len(facts["password"]) >= 16) == ("main", True, True)
+    assert command("project", "create", "web", "--data", data).returncode == 0
+    key = command("key", "create", "web", "--scopes", "ingest", "--json", "--data", data)
+    assert json.loads(key.stdout)["scopes"] == ["ingest"]
+    imported = command("key", "import", "--data", data, "--json", stdin="an-old-key-of-another-system\n")
+    assert (json.loads(imported.stdout)["kind"], json.loads(imported.stdout)["full_key"]) == ("imported", None)
+    limited = command("key", "limit", "1", "--per-minute", "5", "--data", data)
+    assert limited.stdout == "key 1: 5 a minute, default an hour\n"
+    assert command("admin", "organization", "Second", "--admin", "me@example.com", "--data", data).returncode == 0
+    unclear = command("project", "list", "--data", data)
+    assert (unclear.returncode, "several organizations (main, second)" in unclear.stderr) == (1, True)
+    listed = command("project", "list", "--organization", "main", "--data", data)
+    assert listed.stdout.splitlines()[1].split()[:2] == ["1", "web"]

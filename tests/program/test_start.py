@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from headrace.core.metrics import METRICS
 from tests.program.conftest import Demo, Served, command
 
 Serve = Callable[..., Served]
@@ -19,6 +20,7 @@ Serve = Callable[..., Served]
 def test_the_demo_shows_its_secrets_once(serve: Serve, tmp_path: Path) -> None:
     first = serve(verb="demo")
     made = Demo(first)
+    first.said("search 'level:error timeout'")
     for word in ("curl -X POST", "search 'level:error timeout'", f"{first.url}/docs", "sample@example.com"):
         assert word in first.output
     assert first.stop() == 0
@@ -27,10 +29,10 @@ def test_the_demo_shows_its_secrets_once(serve: Serve, tmp_path: Path) -> None:
     # Processor time, for the machine may be busy with other tests; alone, it is about the time on the clock.
     spent = psutil.Process(second.pid).cpu_times()
     assert spent.user + spent.system < 4
-    assert "ldg_proj_" not in second.output
-    assert "admin password sample@example.com" in second.output
-    assert "key create sample" in second.output
+    second.said("admin password sample@example.com")
+    second.said("key create sample")
     second.stop()
+    assert "ldg_proj_" not in second.output
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "secret")
     assert made.key.encode() not in kept
     assert made.password.encode() not in kept
@@ -109,6 +111,14 @@ def test_a_wrong_variable_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "HEADRACE_SECRET" in done.stderr
     assert "too short" not in done.stderr
+
+
+def test_every_metric_is_explained(demo: Demo) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    _, text = demo.served.get("/-/metrics")
+    names = {line.split()[2] for line in text.decode().splitlines() if line.startswith("# HELP")}
+    names |= {f"headrace_{metric.name}" for metric in METRICS}
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 def test_nobody_is_let_in_without_a_credential(demo: Demo) -> None:

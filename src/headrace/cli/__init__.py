@@ -52,6 +52,14 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import backup
 
             return backup.run
+        case "doctor":
+            from headrace.cli import doctor
+
+            return doctor.run
+        case "docs":
+            from headrace.cli import docs
+
+            return docs.run
         case _:
             from headrace.cli import upkeep
 

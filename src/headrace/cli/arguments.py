@@ -137,14 +137,18 @@ def _searching(verbs: Any) -> None:
         "Find logs on a running server, newest first.",
         "Example: headrace search 'level:error timeout' --from 2h --limit 20",
     )
-    verb.add_argument("query", nargs="*", metavar="QUERY", help="search language: level:error timeout")
+    verb.add_argument(
+        "query", nargs="*", metavar="QUERY", help="search language (docs/search.md); after -- if it begins with -"
+    )
     _where(verb)
     verb.add_argument("--from", dest="since", metavar="TIME", help="from this time on: ISO 8601, or 15m, 2h, 7d ago")
     verb.add_argument("--to", dest="until", metavar="TIME", help="up to this time, likewise")
     verb.add_argument("--limit", type=whole(1, 1_000_000), default=100, metavar="N", help="most logs to print [100]")
     verb.add_argument("--json", action="store_true", help="print each log as one line of JSON")
     verb = _verb(verbs, "tail", "Print logs as they arrive at a running server, until Ctrl-C.")
-    verb.add_argument("query", nargs="*", metavar="QUERY", help="search language: level:error timeout")
+    verb.add_argument(
+        "query", nargs="*", metavar="QUERY", help="search language (docs/search.md); after -- if it begins with -"
+    )
     _where(verb)
     verb.add_argument(
         "--lines", type=whole(0, 1000), default=10, metavar="N", help="how many of the latest logs to begin with [10]"

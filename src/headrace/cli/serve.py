@@ -116,8 +116,12 @@ def _opened(chosen: Settings) -> "Iterator[House]":
         house = app.open_house(chosen)
     except SettingError as problem:
         raise Misuse(str(problem)) from problem
-    except (OldSchemaError, EngineError, *unreadable()) as problem:
+    except (OldSchemaError, EngineError) as problem:
         raise Trouble(f"{problem}; `headrace doctor` looks at everything") from problem
+    except unreadable() as problem:
+        raise Trouble(
+            f"the metadata database cannot be opened: {problem}; `headrace doctor` looks further"
+        ) from problem
     except OSError as problem:
         raise Trouble(
             f"{problem.filename or chosen.data}: {problem.strerror}; `headrace doctor` looks further"

@@ -1,4 +1,4 @@
-"""`headrace migrate`, `doctor`, `docs` and `version`: what an operator runs now and then."""
+"""`headrace migrate` and `version`."""
 
 import platform
 import sqlite3
@@ -23,19 +23,7 @@ LIBRARIES = (
 
 
 def run(given: Namespace) -> int:
-    match given.verb:
-        case "migrate":
-            return _migrate(given)
-        case "doctor":
-            from headrace.cli import doctor
-
-            return doctor.run(given)
-        case "docs":
-            from headrace.cli import docs
-
-            return docs.run(given)
-        case _:
-            return _version(given)
+    return _migrate(given) if given.verb == "migrate" else _version(given)
 
 
 def versions() -> dict[str, str]:
