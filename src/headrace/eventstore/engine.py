@@ -120,8 +120,8 @@ class Engine:
     ) -> list[Row]:
         """Run a SELECT and decode each row as `row`: a tuple type, or a Struct with array_like=True, columns in order.
 
-        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. `reserved`
-        is for the drain, which must not wait for people's questions. Raises QueryRefused or EngineError.
+        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. `reserved` is for the drain,
+        which must not wait for people's questions. Raises QueryRefused or EngineError.
         """
         options = self.options
         limits: dict[str, str | float] = {
