@@ -119,8 +119,7 @@ def attempt(work: Callable[[], object]) -> None:
     """Do a piece of upkeep; what fails is logged and done again at the next turn."""
     try:
         work()
-    except Exception:
-        # The edge of this thread: a database that is away for a while must not end it.
+    except Exception:  # The edge of this thread: a database that is away for a while must not end it.
         log.exception("upkeep failed; it is tried again")
 
 

@@ -76,8 +76,7 @@ class Origin:
         except TimeoutError:
             log.warning("request %s took longer than its time", call.request_id)
             answer = self._refused(_timed_out(), call)
-        except Exception:
-            # The last resort of the process: whatever it was goes to the log, and to nobody else.
+        except Exception:  # The last resort of the process: whatever it was goes to the log, and to nobody else.
             log.exception("a bug answered request %s", call.request_id)
             crash = call.route.terms.crash if call.route else "Internal server error"
             answer = self._refused(Refusal(Kind.BUG, crash), call)
