@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import corpus, floor, table, workloads
+from bench.client import RefusedError
+from bench.crash import drained
 from bench.server import Key, Server, cpu, end_on_sigterm
 from bench.table import Row
-from bench.workloads import Load, Markers, MemoryWatch, Sent, apart, percentile
+from bench.workloads import Load, Markers, Sent, apart, percentile
 
 MANY = 20_000_000
 # Seconds, for 1 M logs and for 20 M: the targets were set on a machine with 2 cores.
@@ -42,11 +44,17 @@ class Run:
         self.stored = 0  # Logs of the load so far.
         self.drain_rate = 0.0
 
-    def load(self, logs: int, *, rate: float = 0.0, prebuilt: bool = True) -> Load:
-        """The next logs of the corpus; all loads together are spread over one day."""
+    def send(self, logs: int, *, rate: float = 0.0, prebuilt: bool = True) -> Sent:
+        """Send the next logs of the corpus. Those of each load are spread over one day up to now."""
         first, batches = self.stored // corpus.SIZE, logs // corpus.SIZE
-        self.stored += batches * corpus.SIZE
-        return Load(first, batches, self.start, corpus.DAY / self.logs, rate=rate, prebuilt=prebuilt)
+        step = corpus.DAY / (batches * corpus.SIZE)
+        load = Load(first, batches, self.start - int(first * corpus.SIZE * step), step, rate=rate, prebuilt=prebuilt)
+        with apart(workloads.send_batches, self.server.target(self.key), load) as wait:
+            sent: Sent = wait()
+        if sent.failures:
+            raise RefusedError(f"{sent.failures} of {batches} batches were not taken")
+        self.stored += sent.good * corpus.SIZE
+        return sent
 
     def burst(self) -> Iterator[Row]:
         bodies = corpus.bodies(0, min(200, self.logs // corpus.SIZE), self.start, 1000.0)
@@ -58,53 +66,49 @@ class Run:
         self.idle = workloads.idle(self.server, 2 if self.quick else 6)
         yield Row("CPU of the idle server", self.idle, lambda value: f"{value * 100:.2f} %")
         before = cpu(self.server.pid)
-        load = self.load(self.logs)
-        with Markers(self.server, self.marker_key) as markers, MemoryWatch(self.server) as memory:
-            with apart(workloads.send_batches, self.server.target(self.key), load) as wait:
-                sent: Sent = wait()
-            searchable, quiet = workloads.settled(self.server, self.key, self.idle)
+        sent = self.send(self.logs)
+        searchable, quiet = workloads.settled(self.server, self.key, self.idle)
+        after, ended = cpu(self.server.pid), time.perf_counter()
         logs = sent.good * corpus.SIZE
-        after = cpu(self.server.pid)
-        whole = after.whole - before.whole - self.idle * (time.perf_counter() - sent.began)
         self.drain_rate = logs / (searchable - sent.began)
-        failed = f"{sent.failures} batches refused" if sent.failures else "batches of 1,000, 4 connections"
-        yield Row("durable batch ingest", logs / sent.seconds, table.per_second, 400_000, failed, least=True)
+        note = "batches of 1,000, 4 connections"
+        yield Row("durable batch ingest", logs / sent.seconds, table.per_second, 400_000, note, least=True)
         accepting = sent.cpu.accepting / logs
         yield Row(
             "  CPU per log to the acknowledgement", accepting, table.micros, note="event loop and log's committer"
         )
         yield Row("  the same, against the floor", accepting / base.cpu, table.times, 2.0)
+        whole = (after.whole - before.whole - self.idle * (ended - sent.began)) / logs
         note = (
             f"all searchable {searchable - sent.ended:.1f} s, merges quiet {quiet - sent.ended:.1f} s after the burst"
         )
-        yield Row("whole CPU per log, drained and merged", whole / logs, table.micros, 6.5e-6, note)
+        yield Row("whole CPU per log, drained and merged", whole, table.micros, 6.5e-6, note)
         yield Row("ingest until searchable", self.drain_rate, table.per_second, note="from the first byte on")
-        seen = markers.latencies(sent.began, sent.ended)
-        note = f"p50 {table.millis(percentile(seen, 0.5))}, {len(seen)} markers"
-        yield Row("acknowledged to searchable, burst, worst", percentile(seen, 1.0), table.millis, 1.5, note)
-        yield Row("resident memory, most", memory.most, table.mebibytes, 800e6)
 
-    def sustained(self) -> Iterator[Row]:
-        """At a rate that the drain keeps up with."""
-        rate = self.drain_rate * 0.6
-        logs = int(rate * (3 if self.quick else 10)) // corpus.SIZE * corpus.SIZE
-        load = self.load(logs, rate=rate)
-        with Markers(self.server, self.marker_key) as markers:
-            with apart(workloads.send_batches, self.server.target(self.key), load) as wait:
-                sent: Sent = wait()
+    def searchable(self) -> Iterator[Row]:
+        """At full speed, then at a rate that the drain keeps up with. Looking for the markers costs CPU too."""
+        for name, rate, seconds in (
+            ("full load", 0.0, 0),
+            ("sustained", self.drain_rate * 0.6, 3 if self.quick else 10),
+        ):
+            with Markers(self.server, self.marker_key) as markers:
+                sent = self.send(int(rate * seconds) or self.logs // 2, rate=rate)
+                drained(self.server, self.key, 600)
             workloads.settled(self.server, self.key, self.idle)
-        seen = markers.latencies(sent.began, sent.ended)
-        note = f"at {rate:,.0f} logs/s, p50 {table.millis(percentile(seen, 0.5))}, {len(seen)} markers"
-        yield Row("acknowledged to searchable, sustained, worst", percentile(seen, 1.0), table.millis, 1.5, note)
+            seen = markers.latencies(sent.began, sent.ended)
+            speed = sent.good * corpus.SIZE / sent.seconds
+            note = f"p50 {table.millis(percentile(seen, 0.5))}, {len(seen)} markers, at {speed:,.0f} logs/s"
+            yield Row(f"acknowledged to searchable, {name}, worst", percentile(seen, 1.0), table.millis, 1.5, note)
+        yield Row("resident memory, most", self.server.most_memory(), table.megabytes, 800e6)
 
     def singles(self) -> Iterator[Row]:
         count = 5_000 if self.quick else 100_000
         with apart(workloads.send_singles, self.server.target(self.key), count, 16, self.start) as wait:
             sent: Sent = wait()
         self.stored += sent.good
-        note = f"16 connections, {sent.cpu.accepting / max(1, sent.good) * 1e6:.1f} us CPU each" + (
-            f", {sent.failures} refused" if sent.failures else ""
-        )
+        if sent.failures:
+            raise RefusedError(f"{sent.failures} of {count} single events were not taken")
+        note = f"16 connections, {sent.cpu.accepting / sent.good * 1e6:.1f} us CPU each"
         yield Row("durable single events", sent.good / sent.seconds, table.per_second, 10_000, note, least=True)
         yield Row("  p50", percentile(sent.latencies, 0.5), table.millis)
         yield Row("  p99", percentile(sent.latencies, 0.99), table.millis, 0.010)
@@ -120,20 +124,18 @@ class Run:
     def disk(self) -> Iterator[Row]:
         workloads.flushed(self.server, self.key)
         taken, log = workloads.disk(self.server)
-        note = f"data folder {table.mebibytes(taken)}, log {log} B, without replaced parts"
+        note = f"data folder {table.megabytes(taken)}, log {log} B, without replaced parts"
         yield Row("disk per log", taken / self.stored, table.whole_bytes, None if self.quick else 85, note)
 
     def grow(self, rows: int) -> None:
-        load = self.load((rows - self.stored) // corpus.SIZE * corpus.SIZE, prebuilt=False)
-        with apart(workloads.send_batches, self.server.target(self.key), load) as wait:
-            wait()
+        self.send(rows - self.stored, prebuilt=False)
         workloads.settled(self.server, self.key, self.idle, seconds=3600)
 
 
 def measure(run: Run, rows: int) -> list[Row]:
     """All figures, in the order of the table."""
     found = [Row("start until the first answer", run.started, table.millis)]
-    for part in (run.burst, run.sustained, run.singles, run.queries):
+    for part in (run.burst, run.queries, run.singles, run.searchable):
         print(f"bench: {part.__name__}", file=sys.stderr, flush=True)
         found += part()
     if rows > run.stored:

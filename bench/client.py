@@ -1,12 +1,13 @@
 """A client that costs little: prebuilt requests over kept connections, one thread, answers hardly parsed."""
 
+import contextlib
 import http.client
 import json
 import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlencode
 
 Tag = TypeVar("Tag")
@@ -85,11 +86,15 @@ def drive(
 ) -> None:
     """Send all requests, one at a time per connection. Each gets exactly one call of `answered`.
 
-    A connection that breaks is not made again; when none is left, the rest of the requests is not sent.
+    A connection that cannot be made or breaks is not made again; when none is left, no more requests are sent.
     """
     pending = iter(requests)
     poll = select.epoll()
-    lanes = {lane.socket.fileno(): lane for lane in (Lane[Tag](address) for _ in range(connections))}
+    lanes: dict[int, Lane[Tag]] = {}
+    for _ in range(connections):
+        with contextlib.suppress(OSError):
+            lane = Lane[Tag](address)
+            lanes[lane.socket.fileno()] = lane
     for number, lane in list(lanes.items()):
         poll.register(number, select.EPOLLIN)
         advance(lanes, poll, lane, pending, answered)
@@ -145,11 +150,17 @@ class RefusedError(Exception):
 
 
 class Caller:
-    """One kept connection for plain calls with JSON answers; made again when it breaks."""
+    """One kept connection for plain calls with JSON answers; made again when it breaks, closed by `with`."""
 
     def __init__(self, address: Address, key: str = "") -> None:
         self.connection = http.client.HTTPConnection(*address, timeout=60)
         self.key = key
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
 
     def ask(self, method: str, path: str, body: Any = None, **parameters: Any) -> tuple[int, Any]:
         """Return status and decoded answer. Raises OSError when there is none."""

@@ -15,7 +15,7 @@ from bench.server import Key, Server, until
 CONNECTIONS = 6
 SINGLE, BATCH = "/api/v1/ingest/single", "/api/v1/ingest/batch"
 # Segments so small that a kill nearly always meets a drain.
-SMALL_SEGMENTS = {"segment_rows": "40", "segment_age_ms": "20"}
+SMALL_SEGMENTS = {"segment_rows": "200", "segment_age_ms": "50"}
 TORN = (b'{"rows":1,"tenant":1,"project":1,"recei', b"\0" * 700, b'{"rows":1}\n', b"\xff\xfe\n\n")
 
 
@@ -109,26 +109,21 @@ def judge(load: Load, found: list[str]) -> Verdict:
 
 def drained(server: Server, key: Key, seconds: float = 60.0) -> None:
     """Wait until nothing that was acknowledged waits to become searchable."""
-    caller = Caller(server.address, key.secret)
-
-    def empty() -> bool:
-        depth: int = caller.get("/api/v1/queue/depth")["queue_depth"]
-        return depth == 0
-
-    until(empty, "an empty queue", seconds=seconds)
+    with Caller(server.address, key.secret) as caller:
+        until(lambda: caller.get("/api/v1/queue/depth")["queue_depth"] == 0, "an empty queue", seconds=seconds)
 
 
 def stored(server: Server, key: Key, name: str) -> list[str]:
     """Every marker stored under the name."""
-    caller = Caller(server.address, key.secret)
     found: list[str] = []
     parameters: dict[str, object] = {"project_id": key.project, "environment": name, "limit": 1000}
-    while True:
-        page = caller.get("/api/v1/logs", **parameters)
-        found += [log["message"] for log in page["logs"]]
-        if not page["has_more"]:
-            return found
-        parameters["cursor"] = page["next_cursor"]
+    with Caller(server.address, key.secret) as caller:
+        while True:
+            page = caller.get("/api/v1/logs", **parameters)
+            found += [log["message"] for log in page["logs"]]
+            if not page["has_more"]:
+                return found
+            parameters["cursor"] = page["next_cursor"]
 
 
 def run_load(server: Server, key: Key, load: Load, during: Callable[[], None]) -> None:

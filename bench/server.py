@@ -40,8 +40,22 @@ class Target(NamedTuple):
     key: Key
 
 
+class Thread(NamedTuple):
+    """Seconds of CPU and bytes written since its start."""
+
+    cpu: float
+    written: int
+
+
 class Cpu(NamedTuple):
-    """Seconds of CPU since the start: of all threads; of the event loop and the committer of the log."""
+    """What a process had used at one moment: seconds of CPU of all threads, dead ones too; each living thread."""
+
+    whole: float
+    threads: dict[int, Thread]
+
+
+class Spent(NamedTuple):
+    """Seconds of CPU between two moments: of all threads; of the event loop and the committer of the log."""
 
     whole: float
     accepting: float
@@ -98,8 +112,8 @@ class Server:
         if self.process is not None and self.process.poll() is not None:
             tail = self.output.read_text(errors="replace")[-2000:]
             raise ServerError(f"the server ended with status {self.process.returncode}:\n{tail}")
-        with contextlib.suppress(OSError):
-            return Caller(self.address).ask("GET", "/health")[0] == 200
+        with contextlib.suppress(OSError), Caller(self.address) as caller:
+            return caller.ask("GET", "/health")[0] == 200
         return False
 
     def kill(self) -> None:
@@ -125,42 +139,45 @@ class Server:
     def target(self, key: Key) -> Target:
         return Target(self.address, self.pid, key)
 
-    def memory(self) -> tuple[int, int]:
-        """Resident bytes: now, and the most since the start."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        found = {
-            line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.startswith(("VmRSS", "VmHWM"))
-        }
-        return found["VmRSS"], found["VmHWM"]
+    def most_memory(self) -> int:
+        """Resident bytes, the most since the start."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) << 10
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
     def new_key(self) -> Key:
         """Register an account and make a project with a key."""
-        caller = Caller(self.address)
         name = secrets.token_hex(6)
         account = {"email": f"{name}@example.com", "password": "Measured-123", "name": "Bench"}
-        caller.key = caller.post("/api/v1/accounts/register", account)["access_token"]
-        project = caller.post("/api/v1/projects", {"name": f"Bench {name}", "slug": f"bench-{name}"})["project_id"]
-        made = caller.post(f"/api/v1/projects/{project}/api-keys", {"name": "bench"})
+        with Caller(self.address) as caller:
+            caller.key = caller.post("/api/v1/accounts/register", account)["access_token"]
+            project = caller.post("/api/v1/projects", {"name": f"Bench {name}", "slug": f"bench-{name}"})["project_id"]
+            made = caller.post(f"/api/v1/projects/{project}/api-keys", {"name": "bench"})
         return Key(project, made["full_key"])
 
 
 def cpu(pid: int) -> Cpu:
-    """The main thread runs the event loop. The committer is known by what it writes: the whole log."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    threads = [Path(task) for task in os.scandir(f"/proc/{pid}/task")]
-    written = {int(thread.name): bytes_written(thread) for thread in threads if thread.name != str(pid)}
-    accepting = [pid, *([max(written, key=written.__getitem__)] if written else [])]
-    return Cpu((int(fields[11]) + int(fields[12])) / TICK, sum(thread_cpu(pid, number) for number in accepting))
+    threads = {}
+    for task in os.scandir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):  # A thread that ended just now.
+            threads[int(task.name)] = thread(Path(task))
+    return Cpu((int(fields[11]) + int(fields[12])) / TICK, threads)
 
 
-def bytes_written(thread: Path) -> int:
-    with contextlib.suppress(OSError):
-        return int((thread / "io").read_text().split("wchar: ")[1].split()[0])
-    return 0
+def thread(task: Path) -> Thread:
+    """The scheduler counts nanoseconds: ticks are too coarse for a short run."""
+    busy = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return Thread(busy, int((task / "io").read_text().split("wchar: ")[1].split()[0]))
 
 
-def thread_cpu(pid: int, number: int) -> float:
-    """Nanoseconds by the scheduler: ticks are too coarse for a short run."""
-    return int(Path(f"/proc/{pid}/task/{number}/schedstat").read_text().split()[0]) / 1e9
+def spent(pid: int, before: Cpu, after: Cpu) -> Spent:
+    """The main thread runs the event loop. The committer is known by what it writes: the whole log, uncompressed."""
+    grown = {}
+    for number, now in after.threads.items():
+        then = before.threads.get(number, Thread(0.0, 0))
+        grown[number] = Thread(now.cpu - then.cpu, now.written - then.written)
+    loop = grown.pop(pid)
+    committer = max(grown.values(), key=lambda each: each.written, default=Thread(0.0, 0))
+    return Spent(after.whole - before.whole, loop.cpu + committer.cpu)

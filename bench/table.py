@@ -43,8 +43,8 @@ def whole_bytes(value: float) -> str:
     return f"{value:,.1f} B"
 
 
-def mebibytes(value: float) -> str:
-    return f"{value / (1 << 20):,.0f} MiB"
+def megabytes(value: float) -> str:
+    return f"{value / 1e6:,.0f} MB"
 
 
 def times(value: float) -> str:

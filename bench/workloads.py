@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import math
 import multiprocessing
+import secrets
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Self
 from bench import corpus
 from bench.client import Answer, Caller, drive, request
 from bench.crash import BATCH, SINGLE, drained
-from bench.server import Cpu, Key, Server, Target, cpu, until
+from bench.server import Key, Server, Spent, Target, cpu, spent, until
 
 MARKER_SECONDS = 0.1
 QUIET_SECONDS = 3.0
@@ -27,7 +28,7 @@ class Sent(NamedTuple):
     good: int
     began: float
     ended: float
-    cpu: Cpu
+    cpu: Spent
     failures: int
     latencies: list[float]
 
@@ -83,7 +84,7 @@ def send(target: Target, requests: Iterable[tuple[int, bytes]], connections: int
     drive(target.address, requests, answers.append, connections=connections)
     ended, after = time.perf_counter(), cpu(target.pid)
     good = sorted(answer.seconds for answer in answers if answer.status == 202)
-    return Sent(len(good), began, ended, spent(before, after), len(answers) - len(good), good)
+    return Sent(len(good), began, ended, spent(target.pid, before, after), len(answers) - len(good), good)
 
 
 def paced(requests: Iterator[Any], interval: float) -> Iterator[Any]:
@@ -92,10 +93,6 @@ def paced(requests: Iterator[Any], interval: float) -> Iterator[Any]:
         due += interval
         time.sleep(max(0.0, due - time.perf_counter()))
         yield item
-
-
-def spent(before: Cpu, after: Cpu) -> Cpu:
-    return Cpu(after.whole - before.whole, after.accepting - before.accepting)
 
 
 def idle(server: Server, seconds: float) -> float:
@@ -125,9 +122,11 @@ class Markers:
 
     def __init__(self, server: Server, key: Key) -> None:
         self.server, self.key = server, key
+        self.name = secrets.token_hex(4)  # The project holds the markers of earlier ones too.
         self.acknowledged: dict[str, float] = {}
         self.found: dict[str, float] = {}
         self.stopping = threading.Event()
+        self.sender, self.looker = (Caller(server.address, key.secret) for _ in range(2))
         self.threads = [threading.Thread(target=work) for work in (self.send, self.look)]
 
     def __enter__(self) -> Self:
@@ -139,18 +138,20 @@ class Markers:
         self.stopping.set()
         for thread in self.threads:
             thread.join(60)
+        self.sender.connection.close()
+        self.looker.connection.close()
 
     def send(self) -> None:
-        caller = Caller(self.server.address, self.key.secret)
+        caller = self.sender
         while not self.stopping.is_set():
-            name = f"marker {len(self.acknowledged)}"
+            name = f"marker {self.name} {len(self.acknowledged)}"
             now = dt.datetime.now(dt.UTC).isoformat()
             caller.post(SINGLE, {"timestamp": now, "level": "info", "message": name})
             self.acknowledged[name] = time.perf_counter()
             self.stopping.wait(MARKER_SECONDS)
 
     def look(self) -> None:
-        caller = Caller(self.server.address, self.key.secret)
+        caller = self.looker
         deadline = math.inf
         while time.perf_counter() < deadline:
             page = caller.get("/api/v1/logs", project_id=self.key.project, limit=200)
@@ -169,26 +170,6 @@ class Markers:
         return sorted(self.found.get(name, math.inf) - at for name, at in sent.items())
 
 
-class MemoryWatch:
-    """The most resident memory while it runs."""
-
-    def __init__(self, server: Server) -> None:
-        self.server, self.most, self.stopping = server, 0, threading.Event()
-        self.thread = threading.Thread(target=self.watch)
-
-    def watch(self) -> None:
-        while not self.stopping.wait(0.1):
-            self.most = max(self.most, self.server.memory()[0])
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
-
-
 QUERIES: dict[str, tuple[str, dict[str, str]]] = {
     "counts by level": ("/api/v1/logs/counts", {"by": "level"}),
     "histogram by hour": ("/api/v1/logs/histogram", {"interval": "hour"}),
@@ -200,16 +181,16 @@ QUERIES: dict[str, tuple[str, dict[str, str]]] = {
 
 def query_times(server: Server, key: Key, times: int = 20) -> dict[str, list[float]]:
     """Seconds of each query over a kept connection, sorted."""
-    caller = Caller(server.address, key.secret)
     taken: dict[str, list[float]] = {}
-    for name, (path, parameters) in QUERIES.items():
-        for _ in range(times + 1):
-            began = time.perf_counter()
-            answer = caller.get(path, project_id=key.project, **parameters)
-            taken.setdefault(name, []).append(time.perf_counter() - began)
-            if not next(iter(value for value in answer.values() if isinstance(value, list))):
-                raise ValueError(f"{name} found nothing")
-        taken[name] = sorted(taken[name][1:])  # The first one opens the connection.
+    with Caller(server.address, key.secret) as caller:
+        for name, (path, parameters) in QUERIES.items():
+            for _ in range(times + 1):
+                began = time.perf_counter()
+                answer = caller.get(path, project_id=key.project, **parameters)
+                taken.setdefault(name, []).append(time.perf_counter() - began)
+                if not next(value for value in answer.values() if isinstance(value, list)):
+                    raise ValueError(f"{name} found nothing")
+            taken[name] = sorted(taken[name][1:])  # The first one opens the connection.
     return taken
 
 
