@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -9,6 +10,7 @@ from headrace.core import house as rooms
 from headrace.core import idempotency, keys
 from headrace.core.groups.fold import fold
 from headrace.core.house import House
+from headrace.core.identity import sessions
 from headrace.core.limits import quota
 from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
@@ -17,6 +19,7 @@ from headrace.doors import apps, ledger, vetrai
 from headrace.eventstore.drain import Drained
 from headrace.eventstore.store import Store, StoreOptions
 from headrace.kit import clock as wall
+from headrace.kit import process
 from headrace.kit.clock import Clock
 from headrace.kit.passwords import Passwords
 from headrace.web import docs, operations, pages
@@ -76,17 +79,34 @@ def recover(house: House) -> None:
 
 def watch(house: House) -> None:
     """Name what the metrics ask of the rooms."""
-    counters, store = house.counters, house.store
-    counters.declare("events_waiting", "gauge", "Events acknowledged and not yet searchable.")
-    counters.gauge("events_waiting", lambda: store.wal.waiting_rows)
-    counters.declare("events_waiting_bytes", "gauge", "Bytes of them on disk.")
-    counters.gauge("events_waiting_bytes", lambda: store.wal.waiting_bytes)
-    counters.declare("events_refused", "gauge", "1 while the event store takes no events.")
-    counters.gauge("events_refused", lambda: 1.0 if store.refusing else 0.0)
-    counters.declare("rate_window_failures_total", "counter", "Times the shared store of rate windows did not answer.")
-    counters.gauge("rate_window_failures_total", lambda: house.limits.failures)
-    counters.declare("threads", "gauge", "Threads of this process.")
-    counters.gauge("threads", threading.active_count)
+    wal, drain, engine, disk = house.store.wal, house.store.drain, house.store.engine, house.store.disk
+    readings: tuple[tuple[str, str, str, Callable[[], float]], ...] = (
+        ("wal_commits_total", "counter", "Group commits: writes with one sync each.", lambda: wal.commits),
+        ("events_waiting", "gauge", "Events acknowledged and not yet searchable.", lambda: wal.waiting_rows),
+        ("events_waiting_bytes", "gauge", "Bytes of them on disk.", lambda: wal.waiting_bytes),
+        ("segments_waiting", "gauge", "Sealed segments that wait to be stored.", lambda: len(wal.sealed)),
+        ("events_refused", "gauge", "1 while no events are taken.", lambda: bool(house.store.refusing)),
+        ("drain_segments_total", "counter", "Segments stored.", lambda: drain.segments),
+        ("drain_events_total", "counter", "Events stored.", lambda: drain.rows),
+        ("drain_failures_total", "counter", "Tries to store a segment that failed.", lambda: drain.failures),
+        ("quarantined_total", "counter", "Events the engine could not read, set aside.", lambda: drain.quarantined),
+        ("queries_total", "counter", "Questions put to the engine.", lambda: engine.asked),
+        ("query_seconds_total", "counter", "Time the engine took for them.", lambda: engine.seconds),
+        ("queries_refused_total", "counter", "Questions over their limits, or cancelled.", lambda: engine.refused),
+        ("disk_used_percent", "gauge", "How full the data folder's disk is.", lambda: disk.percent),
+        (
+            "rate_window_failures_total",
+            "counter",
+            "Times the shared rate store was silent.",
+            lambda: house.limits.failures,
+        ),
+        ("threads", "gauge", "Threads of this process.", threading.active_count),
+        ("memory_bytes", "gauge", "Resident memory of this process.", process.resident_bytes),
+        ("cpu_seconds_total", "counter", "Processor time of this process.", time.process_time),
+    )
+    for name, kind, meaning, read in readings:
+        house.counters.declare(name, kind, meaning)
+        house.counters.gauge(name, read)
 
 
 class Upkeep:
@@ -113,6 +133,7 @@ class Upkeep:
             if purged >= PURGE_SECONDS:
                 purged = 0.0
                 attempt(lambda: idempotency.purge(self.house))
+                attempt(lambda: sessions.purge(self.house))
 
 
 def attempt(work: Callable[[], object]) -> None:
