@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -162,10 +163,21 @@ def test_pause_and_limits(house: House, ada: Principal, operator: Principal, pro
     assert refused(house, made.full_key)
     assert keys.resume(house, ada, key_id=made.key_id).status == "active"
     assert keys.resolve(house, made.full_key).per_minute is None
-    assert refusal(lambda: keys.set_limits(house, ada, key_id=made.key_id, per_minute=5))[0] is Kind.FORBIDDEN
-    keys.set_limits(house, operator, key_id=made.key_id, per_minute=5, per_hour=7)
+    keys.set_limits(house, operator, key_id=made.key_id, per_minute=5000, per_hour=7)
     who = keys.resolve(house, made.full_key)
-    assert (who.per_minute, who.per_hour) == (5, 7)
+    assert (who.per_minute, who.per_hour) == (5000, 7)
+
+
+def test_an_admin_sets_limits_up_to_the_default(house: House, ada: Principal, project_id: int) -> None:
+    made = keys.create_project_key(house, ada, project_id=project_id, name="k")
+    keys.set_limits(house, ada, key_id=made.key_id, per_minute=5, per_hour=50_000)
+    assert keys.resolve(house, made.full_key).per_minute == 5
+    for wrong in ({"per_minute": 1001}, {"per_hour": 50_001}, {"per_minute": 0}):
+        kind, text = refusal(lambda: keys.set_limits(house, ada, key_id=made.key_id, **wrong))  # noqa: B023
+        assert kind is Kind.INVALID
+        assert text.startswith(next(iter(wrong)))
+    user = msgspec.structs.replace(ada, role="user")
+    assert refusal(lambda: keys.set_limits(house, user, key_id=made.key_id, per_minute=5))[0] is Kind.FORBIDDEN
 
 
 def test_ingest_keys_open_only_their_own_header(house: House, ada: Principal, project_id: int) -> None:

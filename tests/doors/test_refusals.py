@@ -75,6 +75,9 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("ledger", "GET", "/api/v1/projects/{project_id}/api-keys"): Case(
         "/api/v1/projects/{project_id}/api-keys", foreign=PROJECT
     ),
+    ("ledger", "PATCH", "/api/v1/api-keys/{key_id}"): Case(
+        "/api/v1/api-keys/{key_id}", {"per_minute": 10}, foreign=(403, FORBIDDEN)
+    ),
     ("ledger", "DELETE", "/api/v1/api-keys/{key_id}"): Case("/api/v1/api-keys/{key_id}", foreign=(403, FORBIDDEN)),
     ("ledger", "GET", "/api/v1/dashboard/panels"): Case("/api/v1/dashboard/panels"),
     ("ledger", "POST", "/api/v1/dashboard/panels"): Case("/api/v1/dashboard/panels", PANEL),

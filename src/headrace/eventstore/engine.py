@@ -6,6 +6,7 @@ A client serialises its queries, so each thread borrows one of a pool; the drain
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -104,6 +105,8 @@ class Engine:
             self.free.put(client)
         self.draining = threading.Lock()
         self.closed = False
+        self.asked = self.refused = 0
+        self.seconds = 0.0
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -134,7 +137,7 @@ class Engine:
         }
         if comment:
             limits["log_comment"] = comment
-        with self.reserved() if reserved else self.client() as client, translated():
+        with self.timed(), self.reserved() if reserved else self.client() as client, translated():
             answer = client.raw_query(sql + clause(limits), dict(params or {}), fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
@@ -142,6 +145,19 @@ class Engine:
         """Run a SELECT of exactly one row."""
         (only,) = self.query(sql, params, row=row, comment=comment)
         return only
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count a question and its time, the wait for a free client included."""
+        began = time.perf_counter()
+        try:
+            yield
+        except QueryRefused:
+            self.refused += 1
+            raise
+        finally:
+            self.asked += 1
+            self.seconds += time.perf_counter() - began
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Client]:

@@ -28,12 +28,16 @@ def resume(house: House, who: Principal, *, key_id: int) -> Key:
 def set_limits(
     house: House, who: Principal, *, key_id: int, per_minute: int | None = None, per_hour: int | None = None
 ) -> Key:
-    """Set a key's own requests per minute and hour; None gives it the default of the settings again."""
-    if who.kind != "operator":
-        raise forbidden("Insufficient permissions")
+    """Set a key's own requests per minute and hour; None gives it the default of the settings again.
+
+    The operator and a super admin set what they like; an admin of the organization, no more than the default.
+    """
+    rules.require_admin(who, "keys")
+    free = who.kind == "operator" or who.role == "super_admin"
+    most = (10_000_000, 1_000_000_000) if free else (house.settings.key_per_minute, house.settings.key_per_hour)
     values = {
-        "per_minute": None if per_minute is None else rules.integer(per_minute, "per_minute", 1, 10_000_000),
-        "per_hour": None if per_hour is None else rules.integer(per_hour, "per_hour", 1, 1_000_000_000),
+        "per_minute": None if per_minute is None else rules.integer(per_minute, "per_minute", 1, most[0]),
+        "per_hour": None if per_hour is None else rules.integer(per_hour, "per_hour", 1, most[1]),
     }
     return _change(house, who, key_id, "changed", lambda _: values)
 

@@ -1,6 +1,6 @@
 """API keys of a project: create (shown once), list, revoke."""
 
-from litestar import delete, get, post
+from litestar import delete, get, patch, post
 from litestar.params import JSONBody
 
 from headrace.core import keys
@@ -50,6 +50,20 @@ def revoke(call: Incoming, key_id: Id) -> shapes.Done:
     return shapes.Done(message=f"API key {key_id} has been revoked")
 
 
+@patch(
+    "/api/v1/api-keys/{key_id:str}",
+    opt=terms("J", body="body_limit", errors=(403, 404)),
+    tags=TAGS,
+    sync_to_thread=True,
+)
+def set_limits(call: Incoming, key_id: Id, data: JSONBody[shapes.KeyLimits]) -> shapes.LimitedKey:
+    """Set a key's own rate limits; null or absent gives it the default again."""
+    key = keys.set_limits(call.house, call.who, key_id=key_id, per_minute=data.per_minute, per_hour=data.per_hour)
+    return shapes.LimitedKey(
+        key_id=key.key_id, name=key.name, status=key.status, per_minute=key.per_minute, per_hour=key.per_hour
+    )
+
+
 def _shown(key: Key) -> shapes.KeyOut:
     return shapes.KeyOut(
         key_id=key.key_id,
@@ -62,4 +76,4 @@ def _shown(key: Key) -> shapes.KeyOut:
     )
 
 
-ROUTES = (create, list_all, revoke)
+ROUTES = (create, list_all, revoke, set_limits)

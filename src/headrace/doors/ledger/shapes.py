@@ -146,6 +146,21 @@ class KeyList(msgspec.Struct):
     total: int
 
 
+class KeyLimits(msgspec.Struct, kw_only=True):
+    per_minute: int | None = None
+    per_hour: int | None = None
+
+
+class LimitedKey(msgspec.Struct, kw_only=True):
+    """`per_minute` and `per_hour`: null = the default of this server."""
+
+    key_id: int
+    name: str
+    status: str
+    per_minute: int | None
+    per_hour: int | None
+
+
 class Done(msgspec.Struct, kw_only=True):
     success: bool = True
     message: str
