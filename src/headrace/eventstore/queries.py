@@ -283,6 +283,17 @@ def after(
     return complete(engine.query(sql, params, row=EventRow, comment=comment))
 
 
+def following(
+    engine: Engine, selection: Selection, ts: int, event_id: int, *, limit: int, comment: str = ""
+) -> list[EventRow]:
+    """Return the events of a project that come next after (`ts`, id) in event time, oldest first."""
+    condition, params = where(selection)
+    condition += " AND ts >= {after:Int64} AND (ts, id) > ({after:Int64}, {after_id:UInt64})"
+    params |= {"after": ts, "after_id": event_id}
+    sql = f"SELECT {COLUMNS} FROM events WHERE {condition} ORDER BY tenant, project, ts, id LIMIT {limit:d}"
+    return complete(engine.query(sql, params, row=EventRow, comment=comment))
+
+
 # -- counts -----------------------------------------------------------------------------------------------------------
 
 

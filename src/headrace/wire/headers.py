@@ -39,6 +39,13 @@ FAMILIES: dict[str, Headers] = {
     # The Swagger bundle sets styles from its script; no other page may.
     "docs": (*_EVERYWHERE, _SAME_ORIGIN, _policy(_PAGE % b" 'unsafe-inline'")),
     "asset": (*_EVERYWHERE, _SAME_ORIGIN, (b"cache-control", b"public, max-age=3600"), _policy(_PAGE % b"")),
+    # Its name holds a hash of what is in it.
+    "immutable": (
+        *_EVERYWHERE,
+        _SAME_ORIGIN,
+        (b"cache-control", b"public, max-age=31536000, immutable"),
+        _policy(_PAGE % b""),
+    ),
     "shared": (
         *_EVERYWHERE,
         (b"cross-origin-resource-policy", b"cross-origin"),

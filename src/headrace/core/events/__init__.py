@@ -2,13 +2,25 @@
 
 from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.filters import Filters
-from headrace.core.events.read import Page, arrivals, counts, errors, facets, get, histogram, top_messages
+from headrace.core.events.read import (
+    Page,
+    Surroundings,
+    arrivals,
+    counts,
+    errors,
+    facets,
+    get,
+    histogram,
+    surroundings,
+    top_messages,
+)
 from headrace.core.events.read import search_page as search
 
 __all__ = [
     "Accepted",
     "Filters",
     "Page",
+    "Surroundings",
     "append",
     "arrivals",
     "counts",
@@ -18,5 +30,6 @@ __all__ = [
     "get",
     "histogram",
     "search",
+    "surroundings",
     "top_messages",
 ]

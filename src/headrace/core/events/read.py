@@ -27,6 +27,13 @@ BUSY_RETRY_SECONDS = 2
 Counted = list[tuple[str, int]]
 
 
+class Surroundings(NamedTuple):
+    """What happened just before an event and just after it, each newest first."""
+
+    newer: list[EventRow]
+    older: list[EventRow]
+
+
 class Page(NamedTuple):
     """Events newest first; `next_cursor` is None at the end."""
 
@@ -86,6 +93,21 @@ def get(house: "House", who: Principal, *, project_id: int, log_id: str) -> Even
     return row
 
 
+def surroundings(
+    house: "House", who: Principal, *, project_id: int, log_id: str, filters: Filters, lines: int
+) -> Surroundings:
+    """Return the project's events next to one of its events, at most `lines` on each side."""
+    selection = selected(house, who, project_id, filters)
+    place = read_public_id(log_id)
+    if place is None:
+        raise not_found("Log not found")
+    engine = house.store.engine
+    with asked():
+        newer = queries.following(engine, selection, *place, limit=lines)
+        older = queries.latest(engine, selection, limit=lines, before=place)
+    return Surroundings(newer[::-1], older)
+
+
 def facets(house: "House", who: Principal, *, project_id: int, filters: Filters) -> dict[str, Counted]:
     """Count events by each of FACETS, most first."""
     selection = selected(house, who, project_id, filters)
@@ -108,11 +130,15 @@ def histogram(
     filters: Filters,
     interval: int,
     time: TimeColumn = "ts",
+    split: str | None = None,
 ) -> list[Bucket]:
-    """Count events per `interval` seconds of event time or arrival, oldest first; empty buckets are left out."""
+    """Count events per `interval` seconds of event time or arrival, oldest first; empty buckets are left out.
+
+    `split` counts the values of a field apart.
+    """
     selection = selected(house, who, project_id, filters)
     with asked():
-        buckets = queries.histogram(house.store.engine, selection, interval * times.SECOND, column=time)
+        buckets = queries.histogram(house.store.engine, selection, interval * times.SECOND, column=time, split=split)
     if len(buckets) > MOST_BUCKETS:
         raise invalid("interval", f"gives more than {MOST_BUCKETS} buckets; take a longer one or a shorter period")
     return buckets

@@ -5,6 +5,7 @@ A session names an account and its current organization. Roles are read from the
 
 import secrets
 import threading
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ GRACE_US = 20 * SECOND
 SEEN_US = MINUTE
 # Ended sessions tell which addresses an account was signed in from.
 KEPT_US = 90 * DAY
+BROWSER = "browser|session"
 MEMBER = sa.and_(
     memberships.c.organization_id == sessions.c.organization_id, memberships.c.account_id == sessions.c.account_id
 )
@@ -80,10 +82,31 @@ def resolve(house: House, token: str) -> Principal:
         claims = house.tokens.claims_of(token, now)
     except InvalidTokenError as error:
         raise refused() from error
-    sid = claims["sid"]
+    who = standing(house, claims["sid"], now)
+    if str(who.account_id) != claims["sub"]:
+        raise refused()
+    return who
+
+
+def sealed(house: House, who: Principal) -> str:
+    """Return the caller's session as a text that only this instance can read: what a browser keeps."""
+    return urlsafe_b64encode(house.keyring.seal((who.session_id or "").encode(), BROWSER)).decode().rstrip("=")
+
+
+def unsealed(house: House, text: str) -> Principal:
+    """Turn what `sealed` made into its principal while the session runs, or refuse (unauthenticated)."""
+    try:
+        sid = house.keyring.unseal(urlsafe_b64decode(text + "=" * (-len(text) % 4)), BROWSER).decode()
+    except ValueError as error:
+        raise refused() from error
+    return standing(house, sid, house.clock())
+
+
+def standing(house: House, sid: str, now: int) -> Principal:
+    """Return the principal of a running session, or refuse (unauthenticated)."""
     with house.db.read() as connection:
         row = connection.execute(STANDING, {"sid": sid, "now": now}).one_or_none()
-    if row is None or str(row.account_id) != claims["sub"]:
+    if row is None:
         raise refused()
     if now - row.last_seen_at >= SEEN_US:
         house.part(Seen).times[sid] = now
