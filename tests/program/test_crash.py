@@ -40,7 +40,7 @@ def test_killed_under_load_time_and_again(server: Server) -> None:
     total = 0
     for number in range(ROUNDS):
         server.settings |= SMALL_SEGMENTS if number % 2 else {"segment_rows": "50000", "segment_age_ms": "500"}
-        verdict, _, torn = crash_round(server, key, name=f"round-{number}", seed=seed + number, longest=0.6)
+        verdict, _, torn = crash_round(server, key, name=f"round-{number}", seed=seed + number, longest=0.4)
         assert_good(verdict, seed, number)
         acknowledged += verdict.acknowledged
         torn_lines += torn
