@@ -11,7 +11,7 @@ from headrace.core.events.fingerprint import fingerprint
 from headrace.core.events.stacks import frames, stored
 from headrace.core.projects import Project
 from headrace.core.refusals import invalid
-from headrace.core.rules import moment
+from headrace.core.rules import choice, moment
 from headrace.doors.apps import shapes
 from headrace.doors.apps.applications import path_id
 from headrace.eventstore.ids import public_id
@@ -62,7 +62,7 @@ def marked(sent: shapes.NewEvent) -> MarkedEvent:
     event = MarkedEvent(
         timestamp=times.EPOCH + timedelta(microseconds=ts) if plain else times.EPOCH,
         ts=0 if plain else ts,
-        level=LEVELS[sent.level],
+        level=LEVELS[choice(sent.level, "level", LEVELS)],
         message=message,
         # The body's limit is theirs too: attributes of one event are no larger than its body.
         attributes=NO_ATTRIBUTES if sent.tags is None else raw_attributes(sent.tags, sys.maxsize),

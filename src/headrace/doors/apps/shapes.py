@@ -1,7 +1,7 @@
 """What this door reads and writes, field for field as the document shows it; and how a stored event looks here."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -32,7 +32,7 @@ class NewEvent(msgspec.Struct, kw_only=True, gc=False):
     """An event as it is sent."""
 
     occurred_at: Time
-    level: Level
+    level: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(Level))})]
     message: Annotated[str, Meta(min_length=1, max_length=10_000)]
     stack: dict[str, Any] | None = None
     tags: dict[str, Any] | None = None
