@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.program.conftest import Demo, command, environment
+from tests.program.conftest import Demo, Served, command, environment
 
 Until = Callable[..., None]
 
@@ -135,6 +135,26 @@ def test_a_lost_answer_doubles_nothing(demo: Demo, lossy: str, tmp_path: Path, u
     done = command("import", str(file), "--batch", "100", "--url", lossy, "--key", key)
     assert done.returncode == 0, done.stderr
     assert stored(demo, key, until, 1000) == Counter(f"once {number}" for number in range(1000))
+
+
+def test_an_import_waits_for_a_server_that_was_killed(
+    serve: Callable[..., Served], tmp_path: Path, until: Until
+) -> None:
+    first = serve(verb="demo")
+    made, file = Demo(first), tmp_path / "logs"
+    file.write_text(lines_of(8000, "line"))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "headrace", "import", str(file), "--batch", "50", "--url", made.url, "--key", made.key],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: any(json.loads(state.read_bytes())["sent"] for state in tmp_path.glob("logs.import-*.json")))
+    first.kill()
+    second = serve("--port", made.url.rpartition(":")[2])
+    assert running.wait(120) == 0
+    made.served = second
+    assert stored(made, made.key, until, 8000).keys() == {f"line {number}" for number in range(8000)}
 
 
 def test_refused_lines_are_named_and_kept(demo: Demo, tmp_path: Path) -> None:

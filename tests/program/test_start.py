@@ -1,6 +1,7 @@
 """Starting and stopping: what is said, how fast, and who is let in."""
 
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -56,6 +57,28 @@ def test_it_stops_when_asked(serve: Serve, number: int) -> None:
     assert served.stop(number) == 0
     assert "stopped" in served.output
     assert not (served.folder / "control.sock").exists()
+
+
+def test_it_stops_at_once_when_asked_twice(serve: Serve, until: Callable[..., None]) -> None:
+    served = serve(verb="demo")
+    made, where = Demo(served), ("127.0.0.1", int(served.url.rpartition(":")[2]))
+    with socket.create_connection(where) as slow:
+        # A request whose body never comes to its end would hold a polite stop for its grace time.
+        head = f"POST /api/v1/ingest/single HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {made.key}\r\n"
+        slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        until(lambda: re.search(rb"in_flight.*ingest/single.* 1", served.get("/-/metrics")[1]))
+        served.process.send_signal(signal.SIGINT)
+        until(lambda: refuses(where))
+        assert served.stop(signal.SIGINT) == 130
+    assert Served(served.folder, ()).ready().stop() == 0
+
+
+def refuses(where: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(where, timeout=1).close()
+    except OSError:
+        return True
+    return False
 
 
 def test_the_log_is_json_lines(serve: Serve) -> None:

@@ -19,7 +19,7 @@ AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 UNITS = {"s": times.SECOND, "m": times.MINUTE, "h": times.HOUR, "d": times.DAY, "w": 7 * times.DAY}
 POLL_SECONDS = 1.0
 # Logs become searchable in the order of their segments, a little out of the order of their arrival.
-OVERLAP = 10 * times.SECOND
+OVERLAP = 2 * times.SECOND
 MOST_AT_ONCE = 10 * PAGE
 COLOURS = {"debug": "dim", "info": "green", "warning": "yellow", "error": "red", "critical": "bold white on red"}
 # What a line already says elsewhere, or what only programs want.
@@ -92,20 +92,25 @@ def _tail(where: Target, query: str, given: Namespace) -> int:
     seen = {log["id"]: _arrival(log) for log in latest}
     newest = max(seen.values(), default=OVERLAP)
     # What arrived before the newest of them is no news, though it was not among the latest lines.
-    seen |= {log["id"]: _arrival(log) for log in _since(where, wanted, newest) if _arrival(log) <= newest}
+    seen |= {log["id"]: _arrival(log) for log in _since(where, wanted, newest)[0] if _arrival(log) <= newest}
     for log in reversed(latest[: given.lines]):
         _print(log, given.json)
-    away = False
+    told = ""
     while True:
+        trouble = ""
+        logs: list[dict[str, Any]] = []
         try:
-            logs = _since(where, wanted, newest)
+            logs, is_whole = _since(where, wanted, newest)
         except ConnectionError as problem:
-            if not away:
-                note(f"{problem}; trying again until it is back")
-            away, logs = True, []
+            trouble = f"{problem}; trying again until it is back"
         else:
-            away = False
-        for log in sorted((log for log in logs if log["id"] not in seen), key=_order):
+            logs = [log for log in logs if log["id"] not in seen]
+            if logs and not is_whole:
+                trouble = f"more than {MOST_AT_ONCE:,} logs at once; some are left out. A narrower query shows all"
+        if trouble and trouble != told:
+            note(trouble)
+        told = trouble
+        for log in sorted(logs, key=_order):
             _print(log, given.json)
             seen[log["id"]] = _arrival(log)
         newest = max([newest, *seen.values()])
@@ -113,8 +118,11 @@ def _tail(where: Target, query: str, given: Namespace) -> int:
         time.sleep(POLL_SECONDS)
 
 
-def _since(where: Target, wanted: Mapping[str, Any], newest: int) -> list[dict[str, Any]]:
-    """Everything that arrived since shortly before `newest`. ConnectionError while the server is away or busy."""
+def _since(where: Target, wanted: Mapping[str, Any], newest: int) -> tuple[list[dict[str, Any]], bool]:
+    """Everything that arrived since shortly before `newest`, and whether it is all of it.
+
+    ConnectionError while the server is away or busy.
+    """
     query = {**wanted, "receivedFrom": times.show(newest - OVERLAP), "limit": PAGE}
     logs: list[dict[str, Any]] = []
     while len(logs) < MOST_AT_ONCE:
@@ -129,10 +137,9 @@ def _since(where: Target, wanted: Mapping[str, Any], newest: int) -> list[dict[s
         page = answer.json()
         logs += page["logs"]
         if not page["next_cursor"]:
-            return logs
+            return logs, True
         query["cursor"] = page["next_cursor"]
-    note(f"more than {MOST_AT_ONCE:,} logs at once; the oldest of them are left out. A narrower query shows all")
-    return logs
+    return logs, False
 
 
 def _arrival(log: Mapping[str, Any]) -> int:
