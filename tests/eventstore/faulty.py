@@ -3,6 +3,7 @@
 import datetime as dt
 import errno
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,10 +20,8 @@ TIME = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
 # Seals by hand only, unless a test says otherwise; a failed cut is tried again at once.
 PATIENT = Limits(segment_age=1e9, mend_pause=0.001)
 
-CALLS = ("create", "write", "sync", "truncate", "close", "rename", "remove", "replace_text", "sync_folder")
-
-# Decides, for a call by its name and number, how it fails: an errno, or None for success. `short` numbers a write that
-# stores only a part before it fails, as a disk does that fills up.
+# Decides, for a call by its name and number, how it fails: an errno, or None for success. A write that meets ENOSPC
+# stores its first half, as a disk does that fills up.
 Fate = Callable[[str, int], int | None]
 
 
@@ -87,6 +86,19 @@ class FaultyFiles(Files):
         super().sync_folder(folder)
 
 
+class HeldFiles(Files):
+    """A disk whose syncs wait for the test."""
+
+    def __init__(self) -> None:
+        self.syncing = threading.Semaphore(0)
+        self.released = threading.Semaphore(0)
+
+    def sync(self, descriptor: int) -> None:
+        self.syncing.release()
+        assert self.released.acquire(timeout=10)
+        super().sync(descriptor)
+
+
 def open_log(folder: Path, *, files: Files | None = None, limits: Limits = PATIENT, now: int = NOON) -> Wal:
     return Wal.open(folder, clock=lambda: now, limits=limits, files=files)
 
@@ -124,3 +136,7 @@ def drain(log: Wal) -> list[tuple[int, str]]:
             found += [(group["first_id"] + n, item["message"]) for n, item in enumerate(group["events"])]
         log.done(segment)
     return found
+
+
+def idle(log: Wal) -> bool:
+    return log.waiting_bytes == 0 and not log.depths and not log.arrivals and log.waiting_rows == 0
