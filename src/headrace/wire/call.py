@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -29,6 +30,7 @@ JSON = b"application/json"
 # Ids of requests that came without one: random to start with, then counted. They are names, not secrets.
 _ids = itertools.count(secrets.randbits(95))
 
+_SLASH = re.compile(rb"%2[fF]")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -62,6 +64,10 @@ class Call:
         self.receive = receive
         self.exchange: Exchange | None = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
         self.method: str = scope["method"]
+        self.raw_path: bytes = scope.get("raw_path") or b""
+        if _SLASH.search(self.raw_path):
+            # What is encoded is part of a name; decoded it would be the path of something else.
+            scope["path"] = unquote(_SLASH.sub(b"%252F", self.raw_path).decode("latin-1"))
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"")
@@ -95,6 +101,11 @@ class Call:
     def bucket(self) -> str:
         """The name under which the caller's address is counted."""
         return address.bucket(self.address)
+
+    def part(self, number: int) -> str:
+        """Return one part of the path (the first is 1), decoded whole; in `path` an encoded slash stays encoded."""
+        parts = self.raw_path.decode("latin-1").split("/")
+        return unquote(parts[number]) if self.raw_path else self.path.split("/")[number]
 
     def header(self, name: str) -> str | None:
         value = self.headers.get(name.lower().encode())
