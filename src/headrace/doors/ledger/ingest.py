@@ -1,12 +1,10 @@
 """Ingest: one log or a batch, on the event loop. What an entry may hold is in `entries`; quotas are core's."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from headrace.core import idempotency, keys
+from headrace.core import keys
 from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.projects import Project
@@ -16,6 +14,7 @@ from headrace.doors.ledger.entries import Read, read_batch, read_single
 from headrace.wire import jsons
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
+from headrace.wire.repeats import once
 
 SHOWN_REASONS = 10
 
@@ -38,34 +37,18 @@ ONE_ACCEPTED = ENCODE(SingleAccepted(1, 0, "Log accepted for processing"))
 
 async def single(call: Call) -> Answer:
     """Take one log: 202 once it is on disk."""
-    return await once(call, take_single)
+    project = target(call)
+    return await once(call, place(call, project), lambda: take_single(call, project))
 
 
 async def batch(call: Call) -> Answer:
     """Take up to 1,000 logs: 202 once the good ones are on disk, with a text for each bad one."""
-    return await once(call, take_batch)
-
-
-async def once(call: Call, take: Callable[[Call, Project], Any]) -> Answer:
-    """Run an ingest, or give the first answer again when the request repeats one by its Idempotency-Key."""
     project = target(call)
-    key = call.header("idempotency-key")
-    if key is None:
-        return await take(call, project)  # type: ignore[no-any-return]
-    route = f"{call.path}#{project.project_id}"
-    begun = await asyncio.to_thread(
-        idempotency.begin, call.house, call.who, method=call.method, route=route, key=key, body=call.body
-    )
-    if isinstance(begun, idempotency.Replay):
-        call.added.append((b"idempotency-replayed", b"true"))
-        return Answer(begun.status, begun.body)
-    try:
-        answer: Answer = await take(call, project)
-    except BaseException:
-        await asyncio.to_thread(idempotency.drop, call.house, begun)
-        raise
-    await asyncio.to_thread(idempotency.finish, call.house, begun, status=answer.status, headers={}, body=answer.body)
-    return answer
+    return await once(call, place(call, project), lambda: take_batch(call, project))
+
+
+def place(call: Call, project: Project) -> str:
+    return f"{call.path}#{project.project_id}"
 
 
 def target(call: Call) -> Project:
