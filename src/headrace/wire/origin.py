@@ -40,7 +40,7 @@ class Origin:
         self.doors = doors
         self.tables = {door.name: Table(routes_of(door)) for door in doors}
         self.apps = {door.name: framework(door) for door in doors}
-        # Hot routes are exact paths; they are found without asking every door whether it owns them.
+        # Hot routes without a parameter are found without asking every door whether it owns the path.
         self.hot = {
             (route.method, route.template): (door, route) for door in doors for route in routes_of(door) if route.hot
         }
