@@ -141,7 +141,7 @@ def test_every_metric_is_explained(demo: Demo) -> None:
     _, text = demo.served.get("/-/metrics")
     names = {line.split()[2] for line in text.decode().splitlines() if line.startswith("# HELP")}
     names |= {f"headrace_{metric.name}" for metric in METRICS}
-    assert {name for name in names if f"`{name}`" not in page} == set()
+    assert {name for name in names if f"`{name}`" not in page} == set(), "explain them in docs/operations.md"
 
 
 def test_nobody_is_let_in_without_a_credential(demo: Demo) -> None:

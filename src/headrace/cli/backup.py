@@ -54,6 +54,8 @@ def run(given: Namespace) -> int:
     else:
         answer = _copy_closed(chosen, folder)
     say(f"backup of {chosen.data.absolute()} in {folder}: {count(answer['files'], 'file')}, {_size(answer['bytes'])}")
+    if chosen.database_url:
+        say("the metadata is on a PostgreSQL server and is not in the backup: take it with pg_dump, right after this")
     if chosen.secret:
         say("HEADRACE_SECRET is set outside the data folder and is not in the backup: keep it too")
     return 0
@@ -106,10 +108,8 @@ def _copy_closed(chosen: Settings, folder: Path) -> Mapping[str, Any]:
 
 def _restore(chosen: Settings, source: Path) -> int:
     manifest = _checked(source)
-    if chosen.database_url or chosen.events_url:
-        raise Trouble(
-            "a backup is restored into the embedded stores; unset HEADRACE_DATABASE_URL and HEADRACE_EVENTS_URL"
-        )
+    if chosen.events_url or (chosen.database_url and DATABASE in manifest.files):
+        raise Trouble("the backup is of embedded stores; unset HEADRACE_EVENTS_URL and HEADRACE_DATABASE_URL")
     data = chosen.data.absolute()
     _empty(data, "a restore never overwrites; name an empty folder with --data")
     work = data.with_name(f".{data.name}.restoring")
@@ -128,6 +128,8 @@ def _restore(chosen: Settings, source: Path) -> int:
     except OSError as problem:
         shutil.rmtree(work, ignore_errors=True)
         raise Trouble(f"nothing was restored: {_words(problem)}") from problem
+    if DATABASE not in manifest.files:
+        say("the backup has no metadata, for that was on a PostgreSQL server: restore it there")
     say(f"restored the backup of {manifest.made_at} into {data}: {count(rows, 'event')} in the store")
     return 0
 
