@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from headrace.core import house as rooms
 from headrace.core import idempotency, keys
+from headrace.core.events import tail
 from headrace.core.groups.fold import fold
 from headrace.core.house import House
 from headrace.core.identity import sessions
@@ -155,8 +156,14 @@ def build(house: House) -> Origin:
     return origin
 
 
+def end_tails(house: House) -> None:
+    """End every live tail; none begins after that."""
+    house.part(tail.Hub).close()
+
+
 def close(house: House) -> None:
     """Stop in reverse: upkeep, the store (what is acknowledged is stored, or stays on disk), the database."""
+    end_tails(house)
     house.part(Upkeep).stop()
     house.store.stop()
     attempt(lambda: keys.usage.flush(house))

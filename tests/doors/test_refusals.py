@@ -95,6 +95,7 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("ledger", "GET", "/api/v1/logs/facets"): Case("/api/v1/logs/facets", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/counts"): Case("/api/v1/logs/counts", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/histogram"): Case("/api/v1/logs/histogram", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/tail"): Case("/api/v1/logs/tail", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/{log_id}"): Case("/api/v1/logs/" + "0" * 32, query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/errors/list"): Case("/api/v1/errors/list", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/error-groups"): Case("/api/v1/error-groups", query=QUERY, foreign=PROJECT),

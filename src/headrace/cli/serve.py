@@ -169,6 +169,11 @@ def _server(house: "House") -> "uvicorn.Server":
         def capture_signals(self) -> Iterator[None]:
             yield
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Requests end by themselves; a live tail does not.
+            app.end_tails(house)
+            await super().shutdown(sockets)
+
     return Server(config)
 
 

@@ -136,6 +136,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("Panels of one account in one organization.", "Lists of panels are not paged.", 1, 10_000)
     ] = 200
 
+    tails_per_project: Annotated[
+        int, Rule("Live tails of one project at once.", "Each is sent every log that it asks for.", 1, 10_000)
+    ] = 200
+    tails_per_process: Annotated[
+        int, Rule("Live tails of this server at once.", "Each holds a connection and up to 1 MiB of logs.", 1, 10_000)
+    ] = 1_000
+
     body_limit: Annotated[
         int, Rule("Bytes of an ordinary request body, decompressed.", "Documented default.", 1_024, 1 << 30)
     ] = 64 << 10

@@ -294,6 +294,22 @@ def following(
     return complete(engine.query(sql, params, row=EventRow, comment=comment))
 
 
+def between(
+    engine: Engine, selection: Selection, first_id: int, end_id: int, *, limit: int, comment: str = ""
+) -> tuple[list[EventRow], int]:
+    """Return the newest events with `first_id` < id < `end_id`, oldest first, and how many there are in all."""
+    condition, params = where(selection)
+    condition += " AND id > {first_id:UInt64} AND id < {end_id:UInt64}"
+    params |= {"first_id": first_id, "end_id": end_id}
+    sql = f"SELECT project, ts, id FROM events WHERE {condition} ORDER BY id DESC LIMIT {limit:d}"
+    keys = engine.query(sql, params, row=tuple[int, int, int], comment=comment)
+    total = len(keys)
+    if total == limit:
+        sql = f"SELECT count() FROM events WHERE {condition}"
+        total = engine.one(sql, params, row=tuple[int], comment=comment)[0]
+    return fetch(engine, selection.tenant, keys[::-1], comment), total
+
+
 # -- counts -----------------------------------------------------------------------------------------------------------
 
 

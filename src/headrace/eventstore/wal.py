@@ -84,10 +84,11 @@ def release(futures: list[asyncio.Future[None]]) -> None:
 
 
 class Appended(NamedTuple):
-    """What an append gave: the id of its first event, and the commit to wait for."""
+    """What an append gave: the id of its first event, the commit to wait for, and the bytes of its line."""
 
     first_id: int
     commit: Commit
+    size: int
 
 
 class Batch:
@@ -176,7 +177,7 @@ class Wal:
                 self.current = None
             if len(batch.chunks) == 1 or batch.last:
                 self.work.notify()
-        return Appended(first_id, batch.commit)
+        return Appended(first_id, batch.commit, len(line))
 
     def check(self) -> None:
         if self.closing:

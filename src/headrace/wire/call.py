@@ -3,7 +3,8 @@
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -52,6 +53,18 @@ def answer(status: int, record: Any, *headers: Header) -> Answer:
     return Answer(status, msgspec.json.encode(record), headers)
 
 
+class Stream(msgspec.Struct, frozen=True):
+    """An answer that goes on until it ends or the caller leaves. A handler leaves it in `call.stream`.
+
+    `opened` is entered on the event loop, before anything is sent: it may still refuse. Its pieces are sent as they
+    come; leaving it frees what it holds, whichever way the stream ended.
+    """
+
+    opened: Callable[[], AbstractContextManager[AsyncIterator[bytes]]]
+    media: bytes
+    headers: tuple[Header, ...] = ()
+
+
 class Call:
     """One request. `principal` is set by the door's admission, `body` (decompressed) before the handler runs.
 
@@ -79,6 +92,7 @@ class Call:
         self.rates: tuple[Standing, ...] = ()
         self.added: list[Header] = []
         self.body = b""
+        self.stream: Stream | None = None
 
     @property
     def who(self) -> Principal:

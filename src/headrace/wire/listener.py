@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
 EXTENSION = "headrace.exchange"
+# At a stop, a stream whose reader takes nothing would hold the server for the whole grace that requests have.
+STREAM_SECONDS = 1.0
 
 
 class Exchange:
@@ -22,6 +24,7 @@ class Exchange:
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self.cycle = cycle
+        self.is_stream = False
 
     @property
     def ready(self) -> bool:
@@ -68,3 +71,9 @@ class Protocol(HttpToolsProtocol):
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         scope["extensions"] = {EXTENSION: Exchange(cycle)}
         super()._start_asgi_task(cycle, app)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete and cycle.scope["extensions"][EXTENSION].is_stream:
+            self.loop.call_later(STREAM_SECONDS, self.transport.abort)

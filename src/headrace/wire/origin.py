@@ -6,7 +6,7 @@ Order: path and method, the door's admission (budgets, credential, scope), size 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from headrace.core.refusals import Kind, Refusal
 from headrace.kit.database import UnreachableError
 from headrace.kit.times import SECOND
 from headrace.wire import body, journal
-from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send
+from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send, Stream
 from headrace.wire.door import Door, Route, Terms, routes_of
 from headrace.wire.framework import dispatch, framework
 from headrace.wire.headers import FAMILIES, LINES, Header, cors, preflight, rate_headers
@@ -116,7 +116,9 @@ class Origin:
             return await route.hot(call)
         async with asyncio.timeout(self.house.settings.request_seconds):
             await dispatch(self.apps[door.name], call, reply.pass_on)
-            return None
+        if call.stream is not None:
+            await reply.stream(call.stream)
+        return None
 
     def _door(self, call: Call) -> Door | None:
         query = call.scope["query_string"]
@@ -208,7 +210,9 @@ class Reply:
         await self.send({"type": "http.response.body", "body": content})
 
     async def pass_on(self, message: Message) -> None:
-        """Send one message of the framework on."""
+        """Send one message of the framework on, unless the handler left a stream to be sent instead."""
+        if self.call.stream is not None:
+            return
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message["headers"], *self._varying(), *FAMILIES[self.call.family]]
@@ -218,6 +222,43 @@ class Reply:
         elif self.call.method == "HEAD":
             message = {**message, "body": b""}
         await self.send(message)
+
+    async def stream(self, stream: Stream) -> None:
+        """Send a stream's pieces until it ends or the caller leaves; to HEAD none, and it is not opened."""
+        if self.call.method == "HEAD":
+            await self._begin(stream)
+            await self.send({"type": "http.response.body", "body": b""})
+            return
+        with stream.opened() as pieces:
+            await self._begin(stream)
+            if self.call.exchange is not None:
+                self.call.exchange.is_stream = True
+            sending = asyncio.ensure_future(self._pump(pieces))
+            leaving = asyncio.ensure_future(self._left())
+            try:
+                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                both = (sending, leaving)
+                for task in both:
+                    task.cancel()
+                outcomes = await asyncio.gather(*both, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _begin(self, stream: Stream) -> None:
+        self.status = 200
+        headers = [*stream.headers, (b"content-type", stream.media), *self._varying(), *FAMILIES[self.call.family]]
+        await self.send({"type": "http.response.start", "status": self.status, "headers": headers})
+
+    async def _pump(self, pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _left(self) -> None:
+        while (await self.call.receive())["type"] != "http.disconnect":
+            pass
 
 
 def _timed_out() -> Refusal:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from headrace.core.events.tail import Hub
 from headrace.core.limits import quota
 from headrace.core.refusals import unavailable
 from headrace.eventstore.rows import Event, retention_class
@@ -41,10 +42,14 @@ def append(house: "House", project: "Project", events: Sequence[Event]) -> Accep
         appended = house.store.wal.append(
             project.organization_id, project.project_id, now, retention_class(project.retention_days), taken
         )
-    except WalError as error:
+    except BaseException as error:  # Whatever it was, nothing was appended, and the quota is not spent.
         quota.refund(house, project.project_id, rows)
-        raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error
-    return Accepted(rows, appended.first_id, now, appended.commit)
+        if isinstance(error, WalError):
+            raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error
+        raise
+    accepted = Accepted(rows, appended.first_id, now, appended.commit)
+    house.part(Hub).offer(project, accepted, taken, appended.size)
+    return accepted
 
 
 async def durable(house: "House", project: "Project", accepted: Accepted) -> None:

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs
 
-from headrace.doors.ledger import accounts, auth, groups, health, ingest, keys, logs, panels, projects, queue
+from headrace.doors.ledger import accounts, auth, groups, health, ingest, keys, logs, panels, projects, queue, tail
 from headrace.doors.ledger.envelope import Problem, render
 from headrace.wire.door import Door
 
@@ -43,6 +43,7 @@ DOOR = Door(
         *panels.ROUTES,
         *queue.ROUTES,
         *logs.ROUTES,
+        *tail.ROUTES,
         *groups.ROUTES,
     ),
     hot=ingest.HOT,

@@ -58,6 +58,26 @@ def filters(
     )
 
 
+def tail_filters(
+    *,
+    level: FromQuery[list[Level] | None] = None,
+    log_type: FromQuery[list[LogType] | None] = None,
+    status_class: FromQuery[list[StatusClass] | None] = None,
+    environment: Environment = None,
+    search: Search = None,
+    q: Query = None,
+) -> Filters:
+    """The filters of a live tail: all but periods."""
+    return Filters(
+        levels=tuple(level or ()),
+        log_types=tuple(log_type or ()),
+        status_classes=tuple(int(name[0]) for name in status_class or ()),
+        environment=environment,
+        text=search or None,
+        query=q or None,
+    )
+
+
 def period_filters(
     call: Incoming,
     period: PeriodName = None,

@@ -1,0 +1,394 @@
+"""Live tail: logs handed to whoever watches their project, once they are safe on disk. No HTTP here.
+
+`append` offers each group; one thread of the house waits for its commit, asks each distinct filter once, encodes each
+log once, and fills the queues of the subscriptions. Whoever is too slow loses logs and is told how many. A subscription
+sees what this process takes in, in the order of ids, so that the id of the last log seen says where to go on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from headrace.core.events.filters import Filters
+from headrace.core.events.read import asked, selected
+from headrace.core.principal import Principal
+from headrace.core.refusals import invalid, rate_limited, unavailable
+from headrace.eventstore import queries, search
+from headrace.eventstore.ids import public_id, read_public_id
+from headrace.eventstore.queries import EventRow, Selection
+from headrace.eventstore.rows import Event
+from headrace.eventstore.unstored import Unstored, selects
+from headrace.eventstore.wal import ID_BITS, Commit, WalError
+
+if TYPE_CHECKING:
+    from headrace.core.events.append import Accepted
+    from headrace.core.house import House
+    from headrace.core.projects import Project
+
+log = logging.getLogger(__name__)
+
+MOST_LOGS, MOST_BYTES = 1_000, 1 << 20  # That may wait for one subscriber.
+TAKEN_BYTES = 64 << 10  # What one `take` gives at most, but for a longer log.
+# Lines of the durable log that may wait for the thread: beyond that it is behind for good, and memory is not its queue.
+WAITING_BYTES = 16 << 20
+MOST_REPLAYED = 1_000
+REPLAY_THREADS = 2  # Of all that come back after a restart, few may ask the engine at once.
+DRAIN_SECONDS = 10.0
+POLL_SECONDS = 0.02
+COMMIT_SECONDS = 60.0
+RETRY_SECONDS = 30
+# The event loop spends about 50 us on a subscriber's turn; at this distance all of them together take a fifth of it.
+TURN_SECONDS = 0.000_25
+STOPPING = "the server stops"
+
+Encode = Callable[[EventRow], bytes]
+Piece = bytes | int
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What somebody may watch and wants to see; `after` is the id of the last log seen before, or None."""
+
+    filters: Filters
+    selection: Selection
+    node: search.Node | None
+    encode: Encode
+    after: int | None
+
+
+class Offered(NamedTuple):
+    """One group on its way; without events it only wakes the thread."""
+
+    tenant: int
+    project: int
+    events: Sequence[Event] = ()
+    first_id: int = 0
+    received_at: int = 0
+    commit: Commit | None = None
+    size: int = 0
+
+
+class Subscription:
+    """One watcher. Filled by the hub's thread, emptied on the event loop by `take`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.begins = 0  # Groups below this id were appended before.
+        self.ended: str | None = None
+        self.lock = threading.Lock()
+        self.ready = asyncio.Event()
+        self.told = False
+        self.queue: deque[Piece] = deque()
+        self.bytes = 0
+        self.lost = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.queue) >= MOST_LOGS or self.bytes >= MOST_BYTES
+
+    def put(self, pieces: Sequence[bytes], lost: int = 0) -> bool:
+        """Queue as many pieces as there is room for, and count the others and `lost`; True if it has to be woken."""
+        with self.lock:
+            for piece in pieces:
+                if self.queue and (len(self.queue) >= MOST_LOGS or self.bytes + len(piece) > MOST_BYTES):
+                    self.lost += 1
+                    continue
+                self._tell()
+                self.queue.append(piece)
+                self.bytes += len(piece)
+            self.lost += lost
+            woken = not self.told and bool(self.queue or self.lost)
+            self.told = self.told or woken
+        return woken
+
+    def _tell(self) -> None:
+        if self.lost:
+            self.queue.append(self.lost)
+            self.lost = 0
+
+    async def take(self, seconds: float) -> list[Piece]:
+        """Wait up to `seconds` for logs; an integer among them says how many are missing there. Empty once it ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.ready.wait()
+        taken: list[Piece] = []
+        size = 0
+        with self.lock:
+            while self.queue and size < TAKEN_BYTES and self.ended is None:
+                piece = self.queue.popleft()
+                taken.append(piece)
+                size += len(piece) if isinstance(piece, bytes) else 0
+            self.bytes -= size
+            if not self.queue and self.ended is None:
+                if self.lost:
+                    taken.append(self.lost)
+                self.lost = 0
+                self.told = False
+                self.ready.clear()
+        return taken
+
+    def end(self, reason: str) -> None:
+        """Let `take` return at once, for good."""
+        self.ended = reason
+        wake([self])
+
+
+class Watch:
+    """All subscriptions of a project that want the same."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.subscriptions: list[Subscription] = []
+
+
+class Hub:
+    """Who watches what in this house, and the thread that serves them; it starts with the first subscription."""
+
+    def __init__(self, house: "House") -> None:
+        self.house = house
+        self.lock = threading.Lock()
+        self.projects: dict[int, dict[tuple[Filters, Encode], Watch]] = {}
+        self.count = 0
+        self.queue: SimpleQueue[Offered | None] = SimpleQueue()
+        # Each has one writer: the event loop, the thread.
+        self.offered = self.handled = 0
+        self.skipped: dict[int, int] = {}
+        self.dropped = 0
+        self.thread: threading.Thread | None = None
+        self.replays: ThreadPoolExecutor | None = None
+        self.closed = False
+
+    # -- the side of append, on the event loop: it never waits ---------------------------------------------------------
+
+    def offer(self, project: "Project", accepted: "Accepted", events: Sequence[Event], size: int) -> None:
+        """Take a group that was appended; nothing happens when nobody watches its project."""
+        if project.project_id not in self.projects:
+            return
+        if self.offered - self.handled > WAITING_BYTES:
+            with self.lock:
+                self.skipped[project.project_id] = self.skipped.get(project.project_id, 0) + accepted.rows
+            self.queue.put(Offered(project.organization_id, project.project_id))
+            return
+        self.offered += size
+        self.queue.put(
+            Offered(
+                project.organization_id,
+                project.project_id,
+                events,
+                accepted.first_id,
+                accepted.received_at,
+                accepted.commit,
+                size,
+            )
+        )
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (one := self.queue.get()) is not None:
+            try:
+                self._publish(one)
+            except Exception:
+                # The edge of this thread: one group that it cannot show must not end every tail.
+                log.exception("logs could not be shown to those who watch")
+                self._hand(one.project, [], one.first_id, len(one.events))
+            self.handled += one.size
+
+    def _publish(self, one: Offered) -> None:
+        with self.lock:
+            skipped = self.skipped.pop(one.project, 0)
+        if skipped:
+            self._hand(one.project, [], None, skipped)
+        if one.commit is None:
+            return
+        try:
+            one.commit.wait(COMMIT_SECONDS)
+        except WalError:
+            return
+        events = [
+            Unstored(
+                event,
+                tenant=one.tenant,
+                project=one.project,
+                received_at=one.received_at,
+                event_id=one.first_id + number,
+            )
+            for number, event in enumerate(one.events)
+        ]
+        self._hand(one.project, events, one.first_id, 0)
+
+    def _hand(self, project: int, events: Sequence[Unstored], first_id: int | None, lost: int) -> None:
+        """Give each subscription what it wants of a group; those that began later have nothing to do with it."""
+        with self.lock:
+            watches = [
+                (watch.wanted, [one for one in watch.subscriptions if first_id is None or one.begins <= first_id])
+                for watch in self.projects.get(project, {}).values()
+            ]
+        encoded: dict[tuple[int, Encode], bytes] = {}
+        woken: list[Subscription] = []
+        for wanted, subscriptions in watches:
+            if not subscriptions:
+                continue
+            found = [one for one in events if selects(wanted.selection, wanted.node, one)]
+            missing = lost
+            if all(one.is_full for one in subscriptions):
+                # Not even encoded: under a flood that nobody can read, the thread leaves the processor to others.
+                found, missing = [], lost + len(found)
+            pieces = []
+            for one in found:
+                key = (one.event_id, wanted.encode)
+                if key not in encoded:
+                    encoded[key] = wanted.encode(one.row)
+                pieces.append(encoded[key])
+            woken += [one for one in subscriptions if one.put(pieces, missing)]
+        wake(woken)
+
+    # -- subscribing ---------------------------------------------------------------------------------------------------
+
+    def add(self, wanted: Wanted, subscription: Subscription) -> None:
+        """Let a subscription see everything that is appended from now on; refused when there are too many."""
+        project, settings = wanted.selection.project or 0, self.house.settings
+        with self.lock:
+            if self.closed:
+                raise unavailable("Service temporarily unavailable - " + STOPPING, RETRY_SECONDS)
+            if self.count >= settings.tails_per_process:
+                raise unavailable("Service temporarily unavailable - too many live tails", RETRY_SECONDS)
+            watches = self.projects.setdefault(project, {})
+            if sum(len(watch.subscriptions) for watch in watches.values()) >= settings.tails_per_project:
+                raise rate_limited(
+                    f"Too many live tails: at most {settings.tails_per_project} of one project", RETRY_SECONDS
+                )
+            watches.setdefault((wanted.filters, wanted.encode), Watch(wanted)).subscriptions.append(subscription)
+            self.count += 1
+            # After it is listed: what gets a higher id is offered. The thread looks under this lock, so not before.
+            subscription.begins = self.house.store.wal.next_id
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._run, name="live-tail", daemon=True)
+                self.thread.start()
+
+    def remove(self, wanted: Wanted, subscription: Subscription) -> None:
+        project, key = wanted.selection.project or 0, (wanted.filters, wanted.encode)
+        with self.lock:
+            watches = self.projects[project]
+            watches[key].subscriptions.remove(subscription)
+            if not watches[key].subscriptions:
+                del watches[key]
+            if not watches:
+                del self.projects[project]
+            self.count -= 1
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long a subscriber that was just served leaves the event loop to others."""
+        return self.count * TURN_SECONDS
+
+    def pool(self) -> ThreadPoolExecutor:
+        with self.lock:
+            if self.replays is None:
+                self.replays = ThreadPoolExecutor(REPLAY_THREADS, thread_name_prefix="tail-replay")
+            return self.replays
+
+    def close(self) -> None:
+        """End every subscription, take no more, stop the thread."""
+        with self.lock:
+            self.closed = True
+            ending = [
+                one for watches in self.projects.values() for watch in watches.values() for one in watch.subscriptions
+            ]
+            thread, self.thread = self.thread, None
+        for one in ending:
+            one.end(STOPPING)
+        if thread is not None:
+            self.queue.put(None)
+        if self.replays is not None:
+            self.replays.shutdown(wait=False, cancel_futures=True)
+
+
+def wake(subscriptions: Sequence[Subscription]) -> None:
+    """Rouse subscriptions, from any thread; one call for each event loop."""
+    for loop in {one.loop for one in subscriptions}:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody watches there any more.
+            loop.call_soon_threadsafe(rouse, [one for one in subscriptions if one.loop is loop])
+
+
+def rouse(subscriptions: Sequence[Subscription]) -> None:
+    for one in subscriptions:
+        one.ready.set()
+
+
+# -- verbs -------------------------------------------------------------------------------------------------------------
+
+
+def wanted(
+    house: "House", who: Principal, *, project_id: int, filters: Filters, encode: Encode, after: str | None = None
+) -> Wanted:
+    """Return what the caller wants to watch, if he may. Times of `filters` do not narrow a tail.
+
+    `after`: the public id of a log, or the place that a subscription began at.
+    """
+    selection = selected(house, who, project_id, filters)
+    node = search.parse(filters.query) if filters.query else None
+    place = None if after is None else read_public_id(after)
+    if after is not None and place is None:
+        raise invalid("after", "is no log's id")
+    return Wanted(filters, selection, node, encode, place[1] if place else None)
+
+
+@contextlib.contextmanager
+def subscribed(house: "House", wish: Wanted) -> Iterator[Subscription]:
+    """Watch, on the event loop, until the block ends. Refused: rate_limited (project), unavailable (process)."""
+    hub, subscription = house.part(Hub), Subscription(asyncio.get_running_loop())
+    hub.add(wish, subscription)
+    try:
+        yield subscription
+    finally:
+        hub.remove(wish, subscription)
+
+
+def place(subscription: Subscription) -> str:
+    """Return the id to go on from when no log has been seen yet."""
+    return public_id(0, subscription.begins - 1)
+
+
+async def missed(house: "House", wish: Wanted, subscription: Subscription) -> list[Piece]:
+    """Return what was received since `wish.after` and before the subscription, the newest of it, oldest first.
+
+    It comes from the store, so it waits a while for the drain; what is older, or not stored then, is counted as lost.
+    Ids of another server's logs tell nothing here: then it is nothing.
+    """
+    begins, after = subscription.begins, wish.after
+    if after is None or after + 1 >= begins or after >> ID_BITS != begins >> ID_BITS:
+        return []
+    late = await _stored(house, wish, begins)
+    hub = house.part(Hub)
+    return await asyncio.get_running_loop().run_in_executor(hub.pool(), _replayed, house, wish, begins, late)
+
+
+async def _stored(house: "House", wish: Wanted, begins: int) -> int:
+    """Wait until everything below `begins` is searchable; return how many logs of the project are not after all."""
+    project = (wish.selection.tenant, wish.selection.project or 0)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            # Not by waiting in threads: after a restart all who come back would hold them at once.
+            while house.store.wal.depth(*project) and not house.store.wait_searchable(begins, 0):  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+            return 0
+    return house.store.wal.depth(*project)
+
+
+def _replayed(house: "House", wish: Wanted, begins: int, late: int) -> list[Piece]:
+    with asked():
+        rows, total = queries.between(
+            house.store.engine, wish.selection, wish.after or 0, begins, limit=MOST_REPLAYED, comment="live tail"
+        )
+    lost = total - len(rows)
+    pieces: list[Piece] = [lost] if lost > 0 else []
+    pieces += [wish.encode(row) for row in rows]
+    return [*pieces, late] if late else pieces
