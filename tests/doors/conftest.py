@@ -20,6 +20,7 @@ from headrace.core.settings import Settings
 from headrace.kit import times
 from headrace.kit.clock import now
 from headrace.kit.passwords import Passwords
+from headrace.wire.listener import Protocol
 from tests.conftest import PASSWORD, SECRET, FakeClock
 
 numbers = itertools.count(1)
@@ -48,7 +49,8 @@ class Tenant(NamedTuple):
     organization_key: str
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the run: a process has one engine, and other folders' tests open their own.
+@pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords) -> Iterator[Origin]:
     # The engine lets events go by its own clock, so the test's one begins today.
     clock = FakeClock(times.show(now()))
@@ -65,7 +67,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords)
         built,
         host="127.0.0.1",
         port=0,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
