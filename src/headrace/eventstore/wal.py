@@ -151,11 +151,20 @@ class Wal:
     # -- appending ---------------------------------------------------------------------------------------------------
 
     def append(
-        self, tenant: int, project: int, received_at: int, retention_days: int, events: Sequence[Event]
+        self,
+        tenant: int,
+        project: int,
+        received_at: int,
+        retention_days: int,
+        events: Sequence[Event],
+        *,
+        later: Callable[[Callable[[], None]], object] | None = None,
     ) -> Appended:
         """Give the events their ids and hand them to the committer.
 
-        They are durable once the returned commit is done. Raises WalError when the log cannot take them.
+        They are durable once the returned commit is done. `later` (an event loop's `call_soon`) puts off waking the
+        committer, so that all requests of one turn of the loop share a commit. Raises WalError when the log cannot
+        take them.
         """
         rows = len(events)
         with self.lock:
@@ -175,9 +184,17 @@ class Wal:
             if self.current_rows >= self.limits.segment_rows or self.current_bytes >= self.limits.segment_bytes:
                 batch.last = True
                 self.current = None
-            if len(batch.chunks) == 1 or batch.last:
+            first = len(batch.chunks) == 1
+            if batch.last or (first and later is None):
                 self.work.notify()
+        if first and later is not None:
+            later(self.wake)
         return Appended(first_id, batch.commit, len(line))
+
+    def wake(self) -> None:
+        """Have the committer look for work."""
+        with self.lock:
+            self.work.notify()
 
     def check(self) -> None:
         if self.closing:

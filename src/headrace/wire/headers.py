@@ -77,7 +77,10 @@ def rate_headers(standings: Sequence[Standing], now: int) -> list[Header]:
     """
     if not standings:
         return []
-    tightest = min(standings, key=lambda one: (one.remaining, one.budget.width))
+    tightest = standings[0]
+    for one in standings:
+        if (one.remaining, one.budget.width) < (tightest.remaining, tightest.budget.width):
+            tightest = one
     budget, remaining, reset = tightest.budget, tightest.remaining, tightest.reset
     name = budget.name.encode()
     return [

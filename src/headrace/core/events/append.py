@@ -1,5 +1,6 @@
 """Taking events in: quota and queue room are reserved, then the durable log has them. Runs on the event loop."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,7 +41,12 @@ def append(house: "House", project: "Project", events: Sequence[Event]) -> Accep
     taken = events if rows == len(events) else events[:rows]
     try:
         appended = house.store.wal.append(
-            project.organization_id, project.project_id, now, retention_class(project.retention_days), taken
+            project.organization_id,
+            project.project_id,
+            now,
+            retention_class(project.retention_days),
+            taken,
+            later=asyncio.get_running_loop().call_soon,
         )
     except BaseException as error:  # Whatever it was, nothing was appended, and the quota is not spent.
         quota.refund(house, project.project_id, rows)

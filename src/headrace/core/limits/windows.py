@@ -126,16 +126,20 @@ class CellStorage(Storage, SlidingWindowCounterSupport):
         with self.lock:
             now = self.clock()
             cells = [self.cell(one.bucket, one.width, now) for one in budgets]
-            pairs = list(zip(budgets, cells, strict=True))
-            spent = next((n for n, (one, cell) in enumerate(pairs) if not _fits(one, cell, now, cost)), None)
-            if spent is None:
+            spent = None
+            for number, one in enumerate(budgets):
+                _, current, before = cells[number]
+                if _used(current, before, one.width, now) + cost > one.limit:
+                    spent = number
+                    break
+            else:
                 for cell in cells:
                     cell[1] += cost
-            standings = tuple(
-                standing(one, (current, before, now % (one.width * SECOND), now), cost)
-                for one, (_, current, before) in pairs
-            )
-        return Taken(refused=None if spent is None else standings[spent], standings=standings)
+            standings = []
+            for number, one in enumerate(budgets):
+                _, current, before = cells[number]
+                standings.append(standing(one, (current, before, now % (one.width * SECOND), now), cost))
+        return Taken(refused=None if spent is None else standings[spent], standings=tuple(standings))
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         with self.lock:
@@ -267,11 +271,9 @@ def standing(budget: Budget, window: tuple[int, int, int, int], cost: int) -> St
     )
 
 
-def _fits(budget: Budget, cell: Sequence[int], now: int, cost: int) -> bool:
-    return _used(cell[1], cell[2], budget.width, now) + cost <= budget.limit
-
-
 def _used(current: int, before: int, width: int, now: int) -> int:
+    if not before:
+        return current
     span = width * SECOND
     return current + before * (span - now % span) // span
 

@@ -4,6 +4,8 @@ The words of `Terms.credential`: `J` an access token, `K` a project key, `O` an 
 several letters: any of them, and the value's form decides.
 """
 
+from functools import lru_cache
+
 from headrace.core import keys
 from headrace.core.identity import sessions
 from headrace.core.limits.windows import Budget
@@ -57,6 +59,11 @@ def budgets(call: Call, bucket: str, who: Principal | None = None) -> tuple[Budg
     settings = call.house.settings
     per_minute = (who.per_minute if who else None) or settings.key_per_minute
     per_hour = (who.per_hour if who else None) or settings.key_per_hour
+    return both(bucket, per_minute, per_hour)
+
+
+@lru_cache(maxsize=4096)
+def both(bucket: str, per_minute: int, per_hour: int) -> tuple[Budget, Budget]:
     return Budget(bucket, per_minute, PER_MINUTE, "minute"), Budget(bucket, per_hour, PER_HOUR, "hour")
 
 
