@@ -160,7 +160,6 @@ class Hub:
         # Each has one writer: the event loop, the thread.
         self.offered = self.handled = 0
         self.skipped: dict[int, int] = {}
-        self.dropped = 0
         self.thread: threading.Thread | None = None
         self.replays: ThreadPoolExecutor | None = None
         self.closed = False
@@ -202,27 +201,22 @@ class Hub:
             self.handled += one.size
 
     def _publish(self, one: Offered) -> None:
+        if one.commit is not None and is_durable(one.commit):
+            events = [
+                Unstored(
+                    event,
+                    tenant=one.tenant,
+                    project=one.project,
+                    received_at=one.received_at,
+                    event_id=one.first_id + number,
+                )
+                for number, event in enumerate(one.events)
+            ]
+            self._hand(one.project, events, one.first_id, 0)
         with self.lock:
             skipped = self.skipped.pop(one.project, 0)
         if skipped:
             self._hand(one.project, [], None, skipped)
-        if one.commit is None:
-            return
-        try:
-            one.commit.wait(COMMIT_SECONDS)
-        except WalError:
-            return
-        events = [
-            Unstored(
-                event,
-                tenant=one.tenant,
-                project=one.project,
-                received_at=one.received_at,
-                event_id=one.first_id + number,
-            )
-            for number, event in enumerate(one.events)
-        ]
-        self._hand(one.project, events, one.first_id, 0)
 
     def _hand(self, project: int, events: Sequence[Unstored], first_id: int | None, lost: int) -> None:
         """Give each subscription what it wants of a group; those that began later have nothing to do with it."""
@@ -309,6 +303,15 @@ class Hub:
             self.queue.put(None)
         if self.replays is not None:
             self.replays.shutdown(wait=False, cancel_futures=True)
+
+
+def is_durable(commit: Commit) -> bool:
+    """Wait for a commit, on the hub's thread; False when the disk refused it: nobody was told that it was taken."""
+    try:
+        commit.wait(COMMIT_SECONDS)
+    except WalError:
+        return False
+    return True
 
 
 def wake(subscriptions: Sequence[Subscription]) -> None:

@@ -1,0 +1,52 @@
+"""Live tails of the real program: how fast a log arrives, and that none of them holds up a stop."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.program.conftest import Demo, Served
+
+
+def opened(demo: Demo) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=30)
+    path = f"/api/v1/logs/tail?project_id={demo.project_id}"
+    connection.request("GET", path, headers={"Authorization": f"Bearer {demo.key}", "Connection": "close"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.readline() == b"retry: 1000\n"
+    return answer
+
+
+def data(answer: http.client.HTTPResponse) -> Iterator[Any]:
+    return (json.loads(line[6:]) for line in answer if line.startswith(b"data: "))
+
+
+def send(demo: Demo, messages: list[str]) -> None:
+    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=30)
+    logs = [{"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": message} for message in messages]
+    headers = {"Authorization": f"Bearer {demo.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/api/v1/ingest/batch", json.dumps({"logs": logs}), headers)
+    assert connection.getresponse().status == 202
+    connection.close()
+
+
+def test_a_stop_ends_tails_at_once(serve: Callable[..., Served]) -> None:
+    demo = Demo(serve(verb="demo"))
+    with opened(demo) as reading, opened(demo):
+        follow_and_stop(demo, reading)
+
+
+def follow_and_stop(demo: Demo, reading: http.client.HTTPResponse) -> None:
+    for _ in range(2):
+        # More than the sockets' buffers hold: nobody reads the other one.
+        send(demo, ["x" * 9_000] * 1000)
+    send(demo, ["the last"])
+    seen = data(reading)
+    assert any(one.get("message") == "the last" or "dropped" in one for one in seen)
+    began = time.monotonic()
+    status = demo.served.stop()
+    assert (status, time.monotonic() - began < 15) == (0, True)
+    assert list(seen)[-1] == {"reason": "the server stops"}
