@@ -23,7 +23,7 @@ from headrace.kit import clock as wall
 from headrace.kit import process
 from headrace.kit.clock import Clock
 from headrace.kit.passwords import Passwords
-from headrace.web import docs, operations, pages
+from headrace.web import docs, operations, pages, ui
 from headrace.wire import openapi
 from headrace.wire.door import Door
 from headrace.wire.origin import Origin
@@ -101,6 +101,7 @@ def watch(house: House) -> None:
             "Times the shared rate store was silent.",
             lambda: house.limits.failures,
         ),
+        ("live_tails", "gauge", "Live tails that are open.", lambda: house.part(tail.Hub).count),
         ("threads", "gauge", "Threads of this process.", threading.active_count),
         ("memory_bytes", "gauge", "Resident memory of this process.", process.resident_bytes),
         ("cpu_seconds_total", "counter", "Processor time of this process.", time.process_time),
@@ -152,7 +153,7 @@ def build(house: House) -> Origin:
         return openapi.document(origin.doors, origin.apps)
 
     web = pages.door([*docs.routes(description), *operations.ROUTES])
-    origin = Origin(house, (*DOORS, web))
+    origin = Origin(house, (*DOORS, ui.door(), web))
     return origin
 
 

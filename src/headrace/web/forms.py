@@ -1,0 +1,39 @@
+"""What pages are sent: the fields of a form and of an address. What a field may hold, core says."""
+
+from urllib.parse import parse_qsl, urlencode
+
+from headrace.core.refusals import invalid
+from headrace.wire.call import Call
+
+MOST_FIELDS = 50
+HOME = "/ui/projects"
+
+
+def fields(call: Call) -> dict[str, str]:
+    """Return the fields of the form that was sent; of two with one name the last."""
+    try:
+        return dict(parse_qsl(call.body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+    except ValueError:
+        raise invalid("form", "must be a form in UTF-8", text="This form could not be read") from None
+
+
+def query(call: Call) -> dict[str, str]:
+    """Return the parameters of the address; of two with one name the last."""
+    text = call.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace")
+    except ValueError:
+        raise invalid("query", "is too long", text="This address could not be read") from None
+    return {name: value.replace("\0", "") for name, value in pairs}
+
+
+def address(path: str, **parameters: str | None) -> str:
+    """Build an address; what is None or empty is left out."""
+    kept = {name.rstrip("_"): value for name, value in parameters.items() if value}
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def own(target: str) -> str:
+    """Return where to go on after a form: the page asked for when it is one of ours, else the first."""
+    local = target.startswith("/ui/") and "\\" not in target and "//" not in target.partition("?")[0]
+    return target if local and target.isprintable() and target.isascii() else HOME

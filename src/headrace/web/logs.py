@@ -1,0 +1,256 @@
+"""The log explorer: the page, and the parts that it asks for by itself (more rows, histogram, facets, one event)."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from headrace.core import events
+from headrace.core.events import Filters
+from headrace.core.refusals import Refusal, invalid
+from headrace.eventstore.ids import public_id
+from headrace.eventstore.queries import EventRow
+from headrace.eventstore.search.fields import LEVELS
+from headrace.kit import times
+from headrace.web import facets, forms, hostile, query, shown, view
+from headrace.web.period import PRESETS
+from headrace.web.rendering import fragment, page, partial_wanted
+from headrace.web.routing import project_of, route
+from headrace.web.view import View
+from headrace.wire.call import Answer, Call
+
+PAGE = 100
+# A page that holds so many rows gets no more of them: the next ones come as a page of their own.
+MOST_ROWS = 5_000
+LINES_AROUND = 20
+MOST_OFFERED = 12
+# The beginning of a value in the search box: name, colon, what was typed of it.
+VALUE_BEGUN = re.compile(
+    r"(?P<minus>-?)(?P<name>(?:[^\W\d]|@)(?:[\w.@/$-]|\\.)*):\(?\"?(?P<begun>[^\s()\"]*)", re.DOTALL
+)
+
+
+def show(call: Call, slug: str) -> Answer:
+    seen = view.read(call, project_of(call, slug))
+    if seen.problem is not None:
+        return _misunderstood(call, seen)
+    given = forms.query(call)
+    cursor = given.get("cursor") or None
+    return page(
+        call,
+        "logs.html",
+        project=seen.project,
+        view=seen,
+        complaint=None,
+        presets=PRESETS,
+        event=_event(call, seen) if seen.event else None,
+        histogram=_histogram(call, seen) if seen.plain else None,
+        facets=_facets(call, seen) if seen.plain else None,
+        **_rows(call, seen, cursor, 0),
+    )
+
+
+def rows(call: Call, slug: str) -> Answer:
+    """Return the next rows of the list."""
+    seen = _understood(call, slug)
+    given = forms.query(call)
+    before = given.get("before", "")
+    count = int(before) if before.isascii() and before.isdigit() and len(before) <= len(str(MOST_ROWS)) else MOST_ROWS
+    return fragment("rows.html", view=seen, **_rows(call, seen, given.get("cursor") or None, count))
+
+
+def histogram(call: Call, slug: str) -> Answer:
+    seen = _understood(call, slug)
+    return fragment("histogram.html", view=seen, histogram=_histogram(call, seen))
+
+
+def facet_list(call: Call, slug: str) -> Answer:
+    seen = _understood(call, slug)
+    return fragment("facets.html", view=seen, facets=_facets(call, seen), few=facets.FEW)
+
+
+def values(call: Call, slug: str) -> Answer:
+    """Return the values of one field, counted."""
+    seen = _understood(call, slug)
+    facet = facets.counted(call, seen, forms.query(call).get("field", ""))
+    return fragment("values.html", facet=facet, few=facets.FEW)
+
+
+def event(call: Call, slug: str) -> Answer:
+    seen = _understood(call, slug)
+    return fragment("event.html", view=seen, event=_event(call, seen))
+
+
+def context(call: Call, slug: str) -> Answer:
+    """Return what the project's events were just before and after one of them, of all, or of its service or host."""
+    seen = _understood(call, slug)
+    project_id = seen.project.project_id
+    row = events.get(call.house, call.who, project_id=project_id, log_id=seen.event)
+    given = forms.query(call).get("scope", "")
+    scope = given if given in {"service", "host"} and getattr(row, given) else ""
+    asked = f"{scope}:{query.value(getattr(row, scope))}" if scope else None
+    near = events.surroundings(
+        call.house, call.who, project_id=project_id, log_id=seen.event, filters=Filters(query=asked), lines=LINES_AROUND
+    )
+    lines = [shown.line(seen, one, None) for one in (*near.newer, row, *near.older)]
+    scopes = [(name, seen.url("/context", event=seen.event, scope=name)) for name in ("", "service", "host")]
+    usable = [(name, url) for name, url in scopes if not name or getattr(row, name)]
+    return fragment("context.html", view=seen, lines=lines, scope=scope, scopes=usable)
+
+
+def completion(call: Call, slug: str) -> Answer:
+    """Offer what the word that is being typed may become: names of fields, or values of one."""
+    seen = _understood(call, slug)
+    begun = forms.query(call).get("text", "")
+    found = VALUE_BEGUN.fullmatch(begun)
+    if found is None:
+        minus, start = ("-", begun[1:]) if begun.startswith("-") else ("", begun)
+        names = [name for name in facets.names(call, seen) if name.lower().startswith(start.lower())]
+        offered = [(f"{minus}{name}:", "") for name in names]
+    else:
+        offered = _values(call, seen, found)
+    return fragment("completion.html", offered=offered[:MOST_OFFERED])
+
+
+def _values(call: Call, seen: View, found: re.Match[str]) -> list[tuple[str, str]]:
+    """Offer the most frequent values of a field that begin as typed, each with its count."""
+    by = {name: facet for facet, name in facets.FIELDS.items()} | {"status": "status_class", "env": "environment"}
+    name = by.get(
+        found["name"].lower(), "attributes." + re.sub(r"\\(.)", r"\1", found["name"]).removeprefix("attributes.")
+    )
+    facet = facets.counted(call, msgspec.structs.replace(seen, search=""), name)
+    start = found["begun"].lower()
+    fitting = [one for one in facet.values if one.text.lower().startswith(start)]
+    return [(f"{found['minus']}{found['name']}:{query.value(one.text)}", f"{one.rows:,}") for one in fitting]
+
+
+def _understood(call: Call, slug: str) -> View:
+    seen = view.read(call, project_of(call, slug))
+    if seen.problem is not None:
+        raise invalid("q", seen.problem.sentence, text=f"The search cannot be understood: {seen.problem}")
+    return seen
+
+
+def _misunderstood(call: Call, seen: View) -> Answer:
+    """Say where the search cannot be understood; in an open page everything else stays as it is."""
+    problem = seen.problem
+    assert problem is not None  # noqa: S101  The caller asked.
+    at = problem.position - 1
+    complaint = (problem.sentence, problem.position, seen.search[:at], seen.search[at : at + 1], seen.search[at + 1 :])
+    if partial_wanted(call):
+        stays = ((b"hx-retarget", b"#complaint"), (b"hx-reselect", b"#complaint"), (b"hx-push-url", b"false"))
+        return fragment("complaint.html", *stays, complaint=complaint)
+    return page(
+        call,
+        "logs.html",
+        status=400,
+        project=seen.project,
+        view=seen,
+        complaint=complaint,
+        presets=PRESETS,
+        event=None,
+        histogram=None,
+        facets=None,
+        lines=[],
+        more="",
+        onwards="",
+        nearest=None,
+        total_before=0,
+    )
+
+
+def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, Any]:
+    found = events.search(
+        call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, limit=PAGE, cursor=cursor
+    )
+    words = seen.words
+    count = before + len(found.rows)
+    onwards = seen.url(cursor=found.next_cursor) if found.next_cursor else ""
+    more = seen.url("/rows", cursor=found.next_cursor, before=str(count)) if onwards and count < MOST_ROWS else ""
+    return {
+        "lines": [shown.line(seen, row, words) for row in found.rows],
+        "more": more,
+        "onwards": onwards,
+        "total_before": before,
+        "nearest": None if found.rows or before or cursor else _nearest(call, seen),
+    }
+
+
+def _nearest(call: Call, seen: View) -> dict[str, str] | None:
+    """Return when the newest event outside of the period was that matches, and where it can be seen."""
+    found = events.search(
+        call.house, call.who, project_id=seen.project.project_id, filters=Filters(query=seen.search or None), limit=1
+    )
+    if not found.rows:
+        return None
+    moment = found.rows[0].ts
+    return {"moment": times.show(moment), "url": seen.around(moment, search=seen.search)}
+
+
+def _histogram(call: Call, seen: View) -> dict[str, Any]:
+    """Count per bucket and level, zeros included."""
+    width = seen.period.width
+    found = events.histogram(
+        call.house,
+        call.who,
+        project_id=seen.project.project_id,
+        filters=seen.filters,
+        interval=width,
+        split="level",
+    )
+    step = width * times.SECOND
+    end = max([seen.period.end, *(one.start for one in found)])
+    first = seen.period.start // step * step if seen.period.start else min((one.start for one in found), default=end)
+    starts = range(first, end + 1, step)[: 10 * 100]
+    counted = {(one.start, one.value): one.rows for one in found}
+    series = {level: [counted.get((start, level), 0) for start in starts] for level in LEVELS}
+    return {
+        "total": sum(one.rows for one in found),
+        "levels": [(level, sum(rows)) for level, rows in series.items() if any(rows)],
+        "data": msgspec.json.encode(
+            {"starts": [start // times.SECOND for start in starts], "width": width, "series": series}
+        ).decode(),
+    }
+
+
+def _facets(call: Call, seen: View) -> dict[str, Any]:
+    return {"fields": facets.fields(call, seen), "attributes": facets.attributes(call, seen)}
+
+
+def _event(call: Call, seen: View) -> dict[str, Any]:
+    try:
+        row = events.get(call.house, call.who, project_id=seen.project.project_id, log_id=seen.event)
+    except Refusal as refusal:
+        return {"row": None, "text": refusal.text}
+    return _whole(seen, row)
+
+
+def _whole(seen: View, row: EventRow) -> dict[str, Any]:
+    log_id = public_id(row.ts, row.id)
+    return {
+        "row": row,
+        "id": log_id,
+        "message": hostile.seen(row.message or ""),
+        "fields": shown.fields(seen, row),
+        "attributes": shown.attributes(seen, row),
+        "stack": shown.stack(row),
+        "raw": shown.raw(row),
+        "permalink": seen.around(row.ts, event=log_id),
+        "context": seen.url("/context", event=log_id),
+        "group": f"error_fingerprint:{row.error_fingerprint}" if row.error_fingerprint else "",
+        "happened": times.show(row.ts),
+        "arrived": times.show(row.received_at),
+        "closed": seen.url(),
+    }
+
+
+ROUTES = (
+    route("GET", "/ui/projects/{slug}/logs", show),
+    route("GET", "/ui/projects/{slug}/logs/rows", rows),
+    route("GET", "/ui/projects/{slug}/logs/histogram", histogram),
+    route("GET", "/ui/projects/{slug}/logs/facets", facet_list),
+    route("GET", "/ui/projects/{slug}/logs/values", values),
+    route("GET", "/ui/projects/{slug}/logs/event", event),
+    route("GET", "/ui/projects/{slug}/logs/context", context),
+    route("GET", "/ui/projects/{slug}/logs/completion", completion),
+)

@@ -1,0 +1,151 @@
+"""Events as pages show them: one line of the list, and one event whole, with a search for each of its values."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from headrace.eventstore.ids import public_id
+from headrace.eventstore.queries import EventRow
+from headrace.kit import times
+from headrace.web import hostile, query
+from headrace.web.hostile import Piece
+from headrace.web.view import View
+
+# In the order in which people look for them.
+FIELDS = (
+    "level",
+    "log_type",
+    "importance",
+    "service",
+    "host",
+    "environment",
+    "release",
+    "error_type",
+    "error_message",
+    "method",
+    "path",
+    "status_code",
+    "duration_ms",
+    "platform",
+    "platform_version",
+    "sdk_version",
+    "error_fingerprint",
+)
+TEXTS = frozenset({"message", "error_message"})
+MOST_FIELDS = 500
+DEEPEST = 8
+LONGEST_SEARCHED = 400
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the list. `url` is the view with this event open, `part` the event alone."""
+
+    id: str
+    ts: int
+    level: str
+    service: str
+    message: list[Piece]
+    url: str
+    part: str
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One value of an event; `include` and `exclude` are empty when no search can ask for it."""
+
+    name: str
+    text: str
+    include: str
+    exclude: str
+    nested: bool = False
+
+
+def line(view: View, row: EventRow, words: re.Pattern[str] | None) -> Line:
+    log_id = public_id(row.ts, row.id)
+    return Line(
+        id=log_id,
+        ts=row.ts,
+        level=row.level,
+        service=hostile.line(row.service or ""),
+        message=hostile.pieces(hostile.line(said(row)), words),
+        url=view.url(event=log_id),
+        part=view.url("/event", event=log_id),
+    )
+
+
+def said(row: EventRow) -> str:
+    """What an event says in one line: its message, else its error, else its attributes."""
+    if row.message:
+        return row.message
+    error = ": ".join(part for part in (row.error_type, row.error_message) if part)
+    if error or not row.attributes:
+        return error
+    return msgspec.json.encode(row.attributes).decode()
+
+
+def fields(view: View, row: EventRow) -> list[Field]:
+    """Return the event's own fields that are there."""
+    found = []
+    for name in FIELDS:
+        value = getattr(row, name)
+        if value is not None:
+            text = str(value)
+            asked = query.phrase(text) if name in TEXTS else text
+            found.append(_field(view, name, name, text, asked))
+    return found
+
+
+def attributes(view: View, row: EventRow) -> list[Field]:
+    """Return the attributes, objects taken apart to dotted names."""
+    found: list[Field] = []
+    for path, value in _leaves(row.attributes or {}, ()):
+        if len(found) == MOST_FIELDS:
+            break
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        searched = isinstance(value, str | int | float)  # bool is an int.
+        name = query.name(".".join(path))
+        found.append(_field(view, ".".join(path), name, text, text if searched else None, nested=len(path) > 1))
+    return found
+
+
+def _leaves(value: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner and len(path) + 1 < DEEPEST:
+            yield from _leaves(inner, (*path, key))
+        else:
+            yield (*path, key), inner
+
+
+def _field(view: View, shown: str, name: str, text: str, asked: str | None, *, nested: bool = False) -> Field:
+    usable = asked is not None and len(asked) <= LONGEST_SEARCHED
+    include = view.toggle(name, asked) if usable and asked is not None else ""
+    exclude = view.toggle(name, asked, exclude=True) if usable and asked is not None else ""
+    return Field(hostile.line(shown), hostile.seen(text), include, exclude, nested)
+
+
+def stack(row: EventRow) -> str:
+    """Return the stack as text; one that was sent as an object, as JSON."""
+    text = row.stack_trace or ""
+    if row.stack_is_object:
+        text = msgspec.json.format(text, indent=2)
+    return hostile.seen(text)
+
+
+def pretty(value: Any) -> str:
+    """Return a value as indented JSON."""
+    return hostile.seen(msgspec.json.format(msgspec.json.encode(value), indent=2).decode("utf-8", "replace"))
+
+
+def raw(row: EventRow) -> str:
+    """Return the whole event as JSON, with the names that the API gives it."""
+    whole: dict[str, Any] = {
+        "id": public_id(row.ts, row.id),
+        "timestamp": times.show(row.ts),
+        "ingested_at": times.show(row.received_at),
+        "message": row.message,
+        **{name: getattr(row, name) for name in FIELDS},
+        "stack_trace": row.stack_trace,
+        "attributes": row.attributes,
+    }
+    return pretty({name: value for name, value in whole.items() if value is not None})

@@ -1,0 +1,351 @@
+// The log explorer beyond plain HTML: the histogram and its brush, completion, stepping through events.
+"use strict";
+
+(() => {
+  const LEVELS = ["debug", "info", "warning", "error", "critical"];
+  const UTC = (seconds) => new Date(seconds * 1000).toISOString();
+  const shown = (seconds) => UTC(seconds).slice(0, 19).replace("T", " ");
+  const colour = (name) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(--${name})`;
+    document.body.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
+  let plot = null;
+  let watched = null;
+
+  // -- period ----------------------------------------------------------------------------------------------------
+
+  function choose(from, to) {
+    const form = $("#search");
+    for (const radio of form.querySelectorAll("[name=period]")) radio.checked = false;
+    form.elements.from.value = shown(from);
+    form.elements.to.value = shown(to);
+    form.requestSubmit();
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.name !== "period" || !event.target.closest("#time")) return;
+    const form = event.target.form;
+    form.elements.from.value = form.elements.to.value = "";
+    $("#time").open = false;
+    form.requestSubmit();
+  });
+  document.addEventListener("input", (event) => {
+    if (!["from", "to"].includes(event.target.name) || !event.target.closest("#time")) return;
+    for (const radio of event.target.form.querySelectorAll("[name=period]")) radio.checked = false;
+  });
+  // An address says only what is not empty.
+  document.addEventListener("formdata", (event) => {
+    if (event.target.id !== "search") return;
+    for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
+  });
+
+  // -- histogram -------------------------------------------------------------------------------------------------
+
+  function bars(u, index, first, last) {
+    const path = new Path2D();
+    const [times, rows, below] = [u.data[0], u.data[index], u.below[index]];
+    const wide = u.valToPos(times[0] + u.width_s, "x", true) - u.valToPos(times[0], "x", true);
+    const gap = wide > 4 ? Math.max(1, Math.round(wide * 0.12)) : 0;
+    for (let i = first; i <= last; i += 1) {
+      const count = rows[i] - below[i];
+      if (count <= 0) continue;
+      const left = u.valToPos(times[i], "x", true);
+      const [bottom, top] = [u.valToPos(below[i], "y", true), u.valToPos(rows[i], "y", true)];
+      path.rect(left, Math.min(top, bottom - 1), Math.max(1, wide - gap), Math.max(1, bottom - top));
+    }
+    return { fill: path, stroke: null };
+  }
+
+  // The part of a moment that tells the ticks of an axis apart; days stand where they begin.
+  function tick(seconds, span) {
+    const text = shown(seconds);
+    if (span > 2 * 86400 && text.endsWith("00:00:00")) return text.slice(5, 10);
+    if (span > 2 * 86400) return text.slice(5, 16);
+    return span < 600 ? text.slice(11) : text.slice(11, 16);
+  }
+
+  function draw() {
+    const place = $("[data-histogram]");
+    if (plot) plot.destroy();
+    plot = null;
+    if (!place || !window.uPlot) return;
+    const data = JSON.parse(place.dataset.histogram);
+    if (!data.starts.length) return;
+    const box = $(".plot", place);
+    const sums = data.starts.map(() => 0);
+    const stacked = [];
+    const below = [null];
+    for (const level of LEVELS) {
+      below.push([...sums]);
+      data.series[level].forEach((rows, i) => { sums[i] += rows; });
+      stacked.push([...sums]);
+    }
+    const ink = colour("soft");
+    const line = colour("line");
+    const axis = { stroke: ink, font: "11px system-ui", grid: { show: false }, ticks: { stroke: line, size: 4 } };
+    const end = data.starts[data.starts.length - 1] + data.width;
+    const most = Math.max(1, ...sums);
+    plot = new uPlot({
+      width: box.clientWidth,
+      height: box.clientHeight,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      padding: [6, 4, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
+      scales: { x: { range: () => [data.starts[0], end] }, y: { range: () => [0, most * 1.04] } },
+      axes: [
+        { ...axis, size: 26, values: (u, all) => all.map((seconds) => tick(seconds, end - data.starts[0])) },
+        { ...axis, size: 44, splits: () => [0, most], values: (u, all) => all.map((n) => Intl.NumberFormat("en", { notation: "compact" }).format(n)) },
+      ],
+      series: [{}, ...LEVELS.map((level) => ({ label: level, fill: colour(level), paths: bars, points: { show: false } }))],
+      hooks: {
+        init: [(u) => { u.below = below; u.width_s = data.width; }],
+        setCursor: [(u) => tell(u, data)],
+        setSelect: [(u) => brush(u)],
+      },
+    }, [data.starts, ...stacked], box);
+    plot.over.addEventListener("click", (event) => pick(event, data));
+    if (watched) watched.disconnect();
+    watched = new ResizeObserver(() => { if (plot) plot.setSize({ width: box.clientWidth, height: box.clientHeight }); });
+    watched.observe(box);
+  }
+
+  function at(left, data) {
+    return Math.floor((plot.posToVal(left, "x") - data.starts[0]) / data.width);
+  }
+
+  function tell(u, data) {
+    const index = u.cursor.left >= 0 ? at(u.cursor.left, data) : -1;
+    const place = $("#bucket");
+    if (!place) return;
+    if (index < 0 || index >= data.starts.length) {
+      place.textContent = "";
+      return;
+    }
+    const rows = LEVELS.filter((level) => data.series[level][index]).map((level) => `${level} ${data.series[level][index]}`);
+    place.textContent = `${shown(data.starts[index])}  ${rows.join(", ") || "no events"}`;
+  }
+
+  let brushed = false;
+  function brush(u) {
+    if (u.select.width < 4) return;
+    brushed = true;
+    const [from, to] = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
+    choose(Math.floor(from), Math.ceil(to));
+  }
+
+  function pick(event, data) {
+    if (brushed) {
+      brushed = false;
+      return;
+    }
+    const index = at(event.offsetX, data);
+    if (index >= 0 && index < data.starts.length && data.width > 1) {
+      choose(data.starts[index], data.starts[index] + data.width - 1);
+    }
+  }
+
+  // -- completion ------------------------------------------------------------------------------------------------
+
+  const SPACE = /[\s(]/;
+  let asked = 0;
+  const offers = () => [...document.querySelectorAll("#offers li")];
+
+  function word(input) {
+    const end = input.selectionStart;
+    let start = end;
+    while (start > 0 && !SPACE.test(input.value[start - 1])) start -= 1;
+    return [start, end];
+  }
+
+  function hide() {
+    asked += 1;
+    const list = $("#offers");
+    if (!list) return;
+    list.hidden = true;
+    list.replaceChildren();
+    $("#q").setAttribute("aria-expanded", "false");
+  }
+
+  async function offer(input) {
+    const [start, end] = word(input);
+    const text = input.value.slice(start, end);
+    const number = (asked += 1);
+    if (text.length < 1 || text.startsWith('"')) {
+      hide();
+      return;
+    }
+    const query = new URLSearchParams(location.search);
+    const kept = new URLSearchParams({ text });
+    for (const name of ["period", "from", "to"]) if (query.get(name)) kept.set(name, query.get(name));
+    const answer = await fetch(`${input.dataset.completion}?${kept}`, { headers: { "HX-Request": "true" } }).catch(() => null);
+    if (!answer || !answer.ok || number !== asked) return;
+    const list = $("#offers");
+    list.innerHTML = await answer.text();
+    const useful = offers().filter((one) => one.dataset.text !== text);
+    list.hidden = useful.length === 0;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+  }
+
+  function take(input, item) {
+    const [start, end] = word(input);
+    const text = item.dataset.text;
+    const tail = text.endsWith(":") ? "" : " ";
+    input.setRangeText(text + tail, start, end, "end");
+    hide();
+    if (text.endsWith(":")) offer(input);
+    input.focus();
+  }
+
+  function move(step) {
+    const all = offers();
+    if (!all.length) return;
+    const now = all.findIndex((one) => one.getAttribute("aria-selected") === "true");
+    const next = (now + step + all.length) % all.length;
+    all.forEach((one, i) => one.setAttribute("aria-selected", String(i === next)));
+    $("#q").setAttribute("aria-activedescendant", all[next].id);
+  }
+
+  document.addEventListener("input", (event) => {
+    if (event.target.id !== "q") return;
+    clearTimeout(offer.timer);
+    offer.timer = setTimeout(() => offer(event.target), 120);
+  });
+  document.addEventListener("mousedown", (event) => {
+    const item = event.target.closest("#offers li");
+    if (!item) return;
+    event.preventDefault();
+    take($("#q"), item);
+  });
+  document.addEventListener("focusout", (event) => { if (event.target.id === "q") hide(); });
+  document.addEventListener("submit", (event) => { if (event.target.id === "search") hide(); });
+
+  function inBox(event) {
+    const input = event.target;
+    const open = !$("#offers").hidden;
+    const chosen = offers().find((one) => one.getAttribute("aria-selected") === "true");
+    if (event.key === "Escape") {
+      if (open) hide();
+      else input.blur();
+    } else if (open && event.key === "ArrowDown") move(1);
+    else if (open && event.key === "ArrowUp") move(-1);
+    else if (open && event.key === "Tab" && offers().length) take(input, chosen || offers()[0]);
+    else if (open && event.key === "Enter" && chosen && !event.ctrlKey) take(input, chosen);
+    else if (event.key === "Enter") {
+      clearTimeout(offer.timer);
+      hide();
+      if (event.ctrlKey || event.metaKey) input.form.requestSubmit();
+      return;
+    } else return;
+    event.preventDefault();
+  }
+
+  // -- events ----------------------------------------------------------------------------------------------------
+
+  const rows = () => [...document.querySelectorAll("#events tbody tr[data-id]")];
+
+  function mark(row) {
+    for (const one of document.querySelectorAll("#events tr.here")) one.classList.remove("here");
+    if (row) {
+      row.classList.add("here");
+      row.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  function openRow(row) {
+    mark(row);
+    $("a.open", row).click();
+  }
+
+  function step(by) {
+    const all = rows();
+    const now = all.findIndex((row) => row.classList.contains("here"));
+    const next = all[Math.min(all.length - 1, Math.max(0, now + by))];
+    if (!next) return;
+    if ($("#drawer .drawer")) openRow(next);
+    else {
+      mark(next);
+      $("a.open", next).focus({ preventScroll: true });
+    }
+  }
+
+  function close() {
+    const link = $("#drawer [data-close]");
+    if (!link) return false;
+    history.pushState(history.state, "", link.href);
+    $("#drawer").replaceChildren();
+    return true;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    if (event.target.closest("[data-close]")) {
+      event.preventDefault();
+      close();
+      return;
+    }
+    const row = event.target.closest(".events tbody tr[data-id]");
+    if (!row) return;
+    if (row.closest("#events")) mark(row);
+    if (!event.target.closest("a") && !getSelection().toString()) $("a", row).click();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (!$("#explorer")) return;
+    if (event.target.id === "q") {
+      inBox(event);
+      return;
+    }
+    if (event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const acts = {
+      "/": () => $("#q").focus(),
+      s: () => $("#q").focus(),
+      d: () => { $("#time").open = true; $("#time input:checked, #time input[name=from]").focus(); },
+      j: () => step(1),
+      k: () => step(-1),
+      ArrowDown: () => step(1),
+      ArrowUp: () => step(-1),
+      Escape: close,
+    };
+    if (event.key === "Escape" && $("details.menu[open]")) return;
+    const act = acts[event.key];
+    if (!act || (event.key.startsWith("Arrow") && !$("#events tr.here"))) return;
+    event.preventDefault();
+    act();
+  });
+
+  // -- pieces that come and go -----------------------------------------------------------------------------------
+
+  function settle() {
+    draw();
+    const id = new URLSearchParams(location.search).get("event");
+    const row = id && rows().find((one) => one.dataset.id === id);
+    if (row) row.classList.add("here");
+    // On a narrow page the fields stand above the results: they open when asked for.
+    const rail = $("#facets .rail");
+    if (rail && matchMedia("(max-width: 820px)").matches) rail.open = false;
+  }
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const target = event.detail.elt;
+    if (target.id === "explorer" || target.matches(".histogram") || $("[data-histogram]", target)) settle();
+    if (target.id === "drawer") {
+      const drawer = $(".drawer", target);
+      if (drawer && !document.activeElement.closest("#events")) drawer.focus({ preventScroll: true });
+    }
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    // A search that is understood again takes the complaint about the last one away with the rest of the page.
+    if (event.detail.target.id === "explorer") hide();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  addEventListener("popstate", () => {
+    const id = new URLSearchParams(location.search).get("event");
+    if (!id && $("#drawer")) $("#drawer").replaceChildren();
+  });
+  settle();
+})();

@@ -1,0 +1,116 @@
+"""The browser's pages as a door: `/ui`, and a way there from `/`. The pages stand in modules of their own."""
+
+import asyncio
+
+from headrace.core.limits.windows import Budget
+from headrace.core.refusals import Kind, Refusal, forbidden
+from headrace.web import assets, browser, errors, forms, keys, logs, people, projects
+from headrace.web.rendering import HTML, fragment, here, moved, page, partial_wanted
+from headrace.web.routing import PERSON
+from headrace.wire import admission
+from headrace.wire.call import Answer, Call
+from headrace.wire.door import Door, HotRoute, Terms
+
+ROOT = "/ui"
+FORM = "application/x-www-form-urlencoded"
+STATUS = {
+    Kind.INVALID: 400,
+    Kind.MALFORMED: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.METHOD: 405,
+    Kind.CONFLICT: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.MEDIA_TYPE: 415,
+    Kind.RATE_LIMITED: 429,
+    Kind.QUOTA_SPENT: 429,
+    Kind.UNAVAILABLE: 503,
+}
+SIGN_IN = "/ui/sign-in"
+ELSEWHERE = "This form was sent from another site. Open the page again and repeat it there."
+NOWHERE = b'{"detail":"Not Found"}'
+
+
+def door() -> Door:
+    """Build the door; the assets are read now."""
+    nouns = (people.ROUTES, projects.ROUTES, keys.ROUTES, logs.ROUTES, errors.ROUTES)
+    open_to_all = Terms(limited=False)
+    return Door(
+        name="ui",
+        title="Pages",
+        owns=owns,
+        hot=[
+            HotRoute(method="GET", path="/", run=front, terms=open_to_all, listed=False),
+            HotRoute(method="GET", path=ROOT, run=home, terms=open_to_all, listed=False),
+            *assets.routes(),
+            *(one for routes in nouns for one in routes),
+        ],
+        admit=admit,
+        peek=lambda _call: None,
+        render=render,
+        reads=lambda media: media.partition(";")[0].strip().lower() == FORM,
+    )
+
+
+def owns(method: str, path: str, query: bytes) -> bool:
+    """Tell whether a path is a page's; of `/` only what a browser may ask."""
+    del query
+    return path == ROOT or path.startswith(ROOT + "/") or (path == "/" and method == "GET")
+
+
+async def front(call: Call) -> Answer:
+    """Show a browser the way in; to other clients nobody is here."""
+    if "text/html" not in (call.header("accept") or ""):
+        call.family = "api"
+        return Answer(404, NOWHERE)
+    return moved(ROOT)
+
+
+async def home(call: Call) -> Answer:
+    del call
+    return moved(forms.HOME)
+
+
+async def admit(call: Call) -> None:
+    """Let a call in, or refuse it: its origin, its budgets, its session, in that order."""
+    call.family = "page"
+    if call.route is not None and call.route.terms.limited:
+        await asyncio.to_thread(check, call)
+
+
+def check(call: Call) -> None:
+    if call.method not in browser.SAFE and not browser.same_origin(call):
+        raise forbidden(ELSEWHERE)
+    if call.route is None or call.route.terms.credential != PERSON:
+        _count(call, f"web_address/{call.bucket}")
+        return
+    call.principal = browser.person(call)
+    _count(call, f"web_account/{call.who.account_id}")
+
+
+def _count(call: Call, bucket: str) -> None:
+    settings = call.house.settings
+    per_minute = Budget(bucket, settings.key_per_minute, 60, "minute")
+    admission.take(call, (per_minute, Budget(bucket, settings.key_per_hour, 3600, "hour")))
+    call.rates = ()  # People read no rate headers.
+
+
+def render(refusal: Refusal, call: Call) -> Answer:
+    """Say no as a page, as a part of one, or by the way to the sign-in page."""
+    call.family = "page"
+    if refusal.kind is Kind.UNAUTHENTICATED:
+        return _to_sign_in(call)
+    status = STATUS.get(refusal.kind, 500)
+    text = refusal.text if status < 500 or refusal.kind is Kind.UNAVAILABLE else "Something went wrong here."  # noqa: PLR2004
+    if partial_wanted(call):
+        return fragment("refused.html", status=status, text=text, request_id=call.request_id)
+    signed_in = call.principal is not None
+    return page(call, "error.html", status=status, bare=True, text=text, code=status, signed_in=signed_in)
+
+
+def _to_sign_in(call: Call) -> Answer:
+    if partial_wanted(call):
+        return Answer(401, b"", ((b"hx-redirect", SIGN_IN.encode()),), HTML)
+    back = here(call) if call.method in browser.SAFE else ""
+    return moved(forms.address(SIGN_IN, next=back if back != forms.HOME else None))

@@ -1,0 +1,76 @@
+"""What the log explorer shows, as its address says it: search, period, open event. There is no other state."""
+
+import re
+
+import msgspec
+
+from headrace.core.events import Filters
+from headrace.core.projects import Project
+from headrace.eventstore.search import Node, SearchError, parse
+from headrace.kit import times
+from headrace.web import forms, hostile, period, query
+from headrace.web.period import Period
+from headrace.wire.call import Call
+
+AROUND = 15 * times.MINUTE
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """`node` is the search understood; None when it cannot be, and then `problem` says where and why."""
+
+    project: Project
+    search: str
+    period: Period
+    node: Node | None
+    problem: SearchError | None
+    event: str = ""
+    plain: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"/ui/projects/{self.project.slug}/logs"
+
+    @property
+    def filters(self) -> Filters:
+        return Filters(ts_from=self.period.start, ts_to=self.period.until, query=self.search or None)
+
+    @property
+    def words(self) -> re.Pattern[str] | None:
+        return None if self.node is None else hostile.words(self.node)
+
+    def url(self, part: str = "", *, search: str | None = None, **more: str | None) -> str:
+        """Return the address of this view, or of a part of it, with another search or other parameters."""
+        wanted = self.search if search is None else search
+        plain = "1" if self.plain and not part else None
+        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, "plain": plain, **more}
+        return forms.address(self.path + part, **parameters)
+
+    def toggle(self, field: str, value: str, *, exclude: bool = False) -> str:
+        """Return the address with a value of a field included or excluded; empty when no search can say so."""
+        changed = query.toggled(self.search, field, value, exclude=exclude)
+        return self.url(search=changed) if query.readable(changed) else ""
+
+    def around(self, moment: int, *, search: str = "", **more: str | None) -> str:
+        """Return the address of the time around a moment."""
+        ends = {"from": times.show(moment - AROUND), "to": times.show(moment + AROUND)}
+        return forms.address(self.path, q=search, **ends, **more)
+
+
+def read(call: Call, project: Project) -> View:
+    """Read the view from the page's address."""
+    given = forms.query(call)
+    text = given.get("q", "").strip()
+    node, problem = None, None
+    try:
+        node = parse(text)
+    except SearchError as error:
+        problem = error
+    return View(
+        project=project,
+        search=text,
+        period=period.read(given, call.house.clock()),
+        node=node,
+        problem=problem,
+        event=given.get("event", ""),
+        plain=given.get("plain") == "1",
+    )
