@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.program.conftest import Demo, Served
+from tests.program.conftest import Demo, Served, environment
 
 
 def opened(demo: Demo) -> http.client.HTTPResponse:
@@ -50,3 +54,36 @@ def follow_and_stop(demo: Demo, reading: http.client.HTTPResponse) -> None:
     status = demo.served.stop()
     assert (status, time.monotonic() - began < 15) == (0, True)
     assert list(seen)[-1] == {"reason": "the server stops"}
+
+
+def test_the_command_goes_on_where_it_was(
+    serve: Callable[..., Served], tmp_path: Path, until: Callable[..., None]
+) -> None:
+    demo = Demo(serve(verb="demo"))
+    output, notes = tmp_path / "tail.out", tmp_path / "tail.err"
+    with output.open("wb") as printed, notes.open("wb") as noted:
+        tail = subprocess.Popen(
+            [sys.executable, "-m", "headrace", "tail", "follow", "--json", "--url", demo.url, "--key", demo.key],
+            stdout=printed,
+            stderr=noted,
+            env=environment(),
+        )
+
+    def messages() -> list[str]:
+        return [json.loads(line)["message"] for line in output.read_text().splitlines()]
+
+    try:
+        until(lambda: b"live_tails 1" in demo.served.get("/-/metrics")[1], seconds=30)
+        send(demo, ["follow one", "other"])
+        until(lambda: messages() == ["follow one"])
+        demo.served.kill()
+        until(lambda: "cannot reach" in notes.read_text())
+        demo.served = serve("--port", demo.url.rpartition(":")[2])
+        send(demo, ["follow two"])
+        until(lambda: messages() == ["follow one", "follow two"])
+        send(demo, ["follow three"])
+        until(lambda: len(messages()) == 3)
+    finally:
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(10) == 130
+    assert messages() == ["follow one", "follow two", "follow three"]

@@ -40,10 +40,14 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import importing
 
             return importing.run
-        case "search" | "tail":
+        case "search":
             from headrace.cli import search
 
             return search.run
+        case "tail":
+            from headrace.cli import tail
+
+            return tail.run
         case "key" | "project" | "admin":
             from headrace.cli import operator
 

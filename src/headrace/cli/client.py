@@ -1,11 +1,13 @@
 """HTTP from the command line: one kept connection to one server, with its credential. No verb, no retries."""
 
+import contextlib
+import http
 import http.client
 import os
 import re
 import ssl
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -86,18 +88,33 @@ class Client:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        target = self.prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
-        sent = {"Authorization": f"Bearer {self.credential}", "Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", **(headers or {})}
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
+        with self._answered(method, path, query, body, sent) as response:
+            return _whole(response)
+
+    def follow(self, path: str, *, query: Mapping[str, Any], headers: Mapping[str, str]) -> Iterator[str | Answer]:
+        """Yield the lines of an answer as they come, until it ends; of an answer without success only itself."""
+        with self._answered("GET", path, query, None, headers) as response:
+            if response.status == http.HTTPStatus.OK:
+                for line in response:
+                    yield line.decode().rstrip("\r\n")
+            else:
+                yield _whole(response)
+
+    @contextlib.contextmanager
+    def _answered(
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        target = self.prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        sent = {"Authorization": f"Bearer {self.credential}", **headers}
         try:
             self.connection.request(method, target, body=body, headers=sent)
-            response = self.connection.getresponse()
-            content = response.read()
+            yield self.connection.getresponse()
         except (OSError, http.client.HTTPException) as problem:
             self.connection.close()
             raise LostError(_reason(problem)) from problem
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
     def close(self) -> None:
         self.connection.close()
@@ -155,6 +172,11 @@ def refused(answer: Answer, client: Client) -> Trouble:
 
 def unreachable(client: Client, problem: LostError) -> Trouble:
     return Trouble(f"cannot reach {client.url}: {problem}; start it with `headrace serve`, or name it with --url")
+
+
+def _whole(response: http.client.HTTPResponse) -> Answer:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
 
 
 def _reason(problem: Exception) -> str:
