@@ -20,6 +20,9 @@ IDLE_SECONDS = 15.0
 INLINE_BYTES = 128 * 1024
 # Two layers are what a proxy may add to what a client sent; more is nobody's honest request.
 MAX_ENCODINGS = 2
+# A client that flushes each line as a member of its own sends as many as lines; each costs microseconds.
+MAX_MEMBERS = 10_000
+PIECE_BYTES = 16 * 1024
 # Bounds what a zstd frame may ask for as its window, whatever it claims.
 ZSTD_WINDOW_BYTES = 128 * 1024 * 1024
 
@@ -108,16 +111,23 @@ def decompress(name: str, raw: bytes, limit: int) -> bytes:
 
 def _gzip(raw: bytes, limit: int) -> bytes:
     """Undo gzip, several members after each other included (as `cat a.gz b.gz` makes them)."""
-    out = b""
-    while raw:
-        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        out += stream.decompress(raw, limit + 1 - len(out))
-        if len(out) > limit:
-            return out
-        if not stream.eof:
+    out = bytearray()
+    members, place = 0, 0
+    while place < len(raw):
+        members += 1
+        if members > MAX_MEMBERS:
             raise EOFError
-        raw = stream.unused_data
-    return out
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        # In pieces: what follows a member is copied, and must not be the whole rest each time.
+        while not stream.eof:
+            if place >= len(raw):
+                raise EOFError
+            out += stream.decompress(raw[place : place + PIECE_BYTES], limit + 1 - len(out))
+            if len(out) > limit:
+                return bytes(out)
+            place += PIECE_BYTES
+        place = min(place, len(raw)) - len(stream.unused_data)
+    return bytes(out)
 
 
 def _deflate(raw: bytes, limit: int) -> bytes:

@@ -16,6 +16,7 @@ from headrace.core.events.attributes import DEEPEST, MOST_KEYS, Unfit, raw_attri
 from headrace.core.refusals import Kind, Refusal
 from headrace.eventstore.rows import NO_ATTRIBUTES, Event, Importance, Level, LogType, MarkedEvent
 from headrace.kit import times
+from headrace.wire import jsons
 
 AHEAD = 5 * times.MINUTE
 MOST_LOGS = 1000
@@ -30,6 +31,8 @@ ENUMS: dict[str, tuple[str, ...]] = {
 }
 NAMES = {"message": "Message", "error_message": "Error message", "stack_trace": "Stack trace"}
 
+# Shorter bodies cannot hold so many entries that building them all costs memory to speak of.
+MANY_BYTES = 1 << 20
 # Attributes shorter than this cannot break a rule that needs a look inside: depth 100 takes 200 bytes.
 PLAIN_BYTES = 200
 # Nor can attributes shorter than this have more than 256 keys.
@@ -37,6 +40,10 @@ MANY_KEYS_BYTES = 1_500
 NUL_OR_LONE_SURROGATE = re.compile(
     rb"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)[dD][c-fC-F])"
 )
+# A number too large for a double, which the engine cannot read, has an exponent of three digits or 200 digits in a row.
+EXPONENTS = re.compile(rb"e\+?[0-9]{3}"), re.compile(rb"E\+?[0-9]{3}")
+BEFORE_NUMBER = frozenset({b":", b",", b"[", b" ", b"\t"})
+MANY_DIGITS = re.compile(rb"[0-9]{200}")
 BRACE = ord("{")
 FIRST_PLAIN = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -62,7 +69,16 @@ class Batch(msgspec.Struct, gc=False):
 
 
 class RawBatch(msgspec.Struct, gc=False):
-    logs: list[msgspec.Raw]
+    logs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+# A list read as a record: entries beyond the last field are passed over, not built, however many a body holds.
+FirstLogs = msgspec.defstruct(
+    "FirstLogs",
+    [(f"log{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(MOST_LOGS + 1)],
+    array_like=True,
+    gc=False,
+)
 
 
 class Read(NamedTuple):
@@ -75,24 +91,32 @@ class Read(NamedTuple):
 
 BATCH = msgspec.json.Decoder(Batch)
 RAW_BATCH = msgspec.json.Decoder(RawBatch)
+FIRST_LOGS = msgspec.json.Decoder(FirstLogs)
 SINGLE = msgspec.json.Decoder(Entry)
 Fingerprint = Callable[[Event], str]
 
 
 def read_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
     """Read `{"logs": [...]}`. `decode` is the exact JSON reader. Raises a refusal when the body is no batch."""
-    if clean(body):
-        try:
-            batch = BATCH.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            events = marked(batch.logs, now, fingerprint)
-            if events is not None and 0 < len(events) <= MOST_LOGS:
-                return Read(events, None, [])
-    body = utf8(body)
-    logs = logs_of(body, decode)
-    if not isinstance(logs, list):
+    return read_good_batch(body, now, fingerprint) or read_mixed_batch(body, now, fingerprint, decode)
+
+
+def read_good_batch(body: bytes, now: int, fingerprint: Fingerprint) -> Read | None:
+    """Read a batch in which all is well; None when it needs the exact way."""
+    if not clean(body) or (len(body) > MANY_BYTES and body.count(b'"timestamp"') > MOST_LOGS):
+        return None
+    try:
+        batch = BATCH.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    events = marked(batch.logs, now, fingerprint)
+    return None if events is None or not 0 < len(events) <= MOST_LOGS else Read(events, None, [])
+
+
+def read_mixed_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
+    """Read a batch the exact way."""
+    logs = logs_of(utf8(body))
+    if logs is None:
         raise Refusal(Kind.INVALID, "logs: field required", field="logs", rule="field required", type="missing")
     if not logs:
         raise Refusal(Kind.INVALID, "Batch must contain at least one log entry", field="logs", rule="too short")
@@ -101,14 +125,27 @@ def read_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable
     return read_entries(logs, now, fingerprint, decode)
 
 
-def logs_of(body: bytes, decode: Callable[[bytes], Any]) -> list[bytes] | None:
-    """Return each log as JSON text of its own; None when the body holds no list of them."""
+def logs_of(body: bytes) -> list[bytes] | None:
+    """Return each log as JSON text of its own, one more than a batch may hold at most; None: there is no list of them.
+
+    Nothing is built but these: a body of the largest size may hold millions of values. Raises malformed.
+    """
     try:
-        return [bytes(log) for log in RAW_BATCH.decode(body).logs]
-    except msgspec.MsgspecError:
-        sent = decode(body)
-    logs = sent.get("logs") if isinstance(sent, dict) else None
-    return [msgspec.json.encode(log) for log in logs] if isinstance(logs, list) else None
+        try:
+            sent = RAW_BATCH.decode(body)
+        except msgspec.ValidationError:
+            return None
+        except msgspec.DecodeError:
+            sent = RAW_BATCH.decode(jsons.repair(body))
+        found = FIRST_LOGS.decode(sent.logs) if isinstance(sent.logs, msgspec.Raw) else None
+    except msgspec.ValidationError:
+        return None
+    except RecursionError:
+        raise jsons.too_deeply_nested() from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise jsons.malformed() from None
+    logs = (getattr(found, name) for name in FirstLogs.__struct_fields__) if found is not None else ()
+    return None if found is None else [bytes(log) for log in logs if log is not msgspec.UNSET]
 
 
 def read_single(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
@@ -146,6 +183,7 @@ def marked(entries: list[Entry], now: int, fingerprint: Fingerprint) -> list[Eve
     """Mark the errors among decoded entries; None when one of them needs the exact way."""
     latest = FIRST_PLAIN + dt.timedelta(microseconds=now + AHEAD)
     events: list[Event] = entries  # type: ignore[assignment]
+    attributes: list[bytes] = []
     try:
         for place, entry in enumerate(entries):
             if not FIRST_PLAIN <= entry.timestamp <= latest:
@@ -153,21 +191,38 @@ def marked(entries: list[Entry], now: int, fingerprint: Fingerprint) -> list[Eve
             raw = bytes(entry.attributes)
             if (raw[0] != BRACE and raw != b"null") or (len(raw) > PLAIN_BYTES and not plain(raw)):
                 return None
+            attributes.append(raw)
             if entry.error_type is not None or entry.stack_trace is not None or entry.log_type == "exception":
                 group = fingerprint(entry)
                 if group:
                     events[place] = with_mark(entry, group, 0)
     except TypeError:  # A time without zone cannot be compared.
         return None
-    return events
+    return None if large_number(b",".join(attributes)) else events
+
+
+def large_number(raw: bytes) -> bool:
+    """Tell whether a number may stand in the text, outside its strings, that has an exponent of three digits.
+
+    In strings such text is common (`4e123` in an id), so what stands before it decides.
+    """
+    for exponent in EXPONENTS:
+        for hit in exponent.finditer(raw):
+            end = hit.start()
+            digits = raw[max(0, end - 32) : end]
+            before = digits.rstrip(b"0123456789.")
+            if not before or (len(before) < len(digits) and before.removesuffix(b"-")[-1:] in BEFORE_NUMBER):
+                return True
+    return False
 
 
 def plain(raw: bytes) -> bool:
-    """Tell whether longer attributes keep every rule for certain: size, depth, number of keys."""
+    """Tell whether longer attributes keep every rule for certain: size, depth, number of keys, length of numbers."""
     return (
         len(raw) <= MOST_ATTRIBUTE_BYTES
         and raw.count(b"{") + raw.count(b"[") < DEEPEST
         and (len(raw) < MANY_KEYS_BYTES or raw.count(b":") <= MOST_KEYS)
+        and MANY_DIGITS.search(raw) is None
     )
 
 
@@ -264,7 +319,10 @@ def microseconds(value: Any) -> int:
     except msgspec.ValidationError:
         return times.parse(value)
     since = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)) - FIRST_PLAIN
-    return since // dt.timedelta(microseconds=1)
+    ts = since // dt.timedelta(microseconds=1)
+    if not times.FIRST <= ts <= times.LAST:
+        raise ValueError("outside the years 1 to 9999 once its offset is taken off")
+    return ts
 
 
 def text(name: str, value: Any) -> str:

@@ -1,5 +1,6 @@
 """Ingest: one log or a batch, on the event loop. What an entry may hold is in `entries`; quotas are core's."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -10,8 +11,9 @@ from headrace.core.events.fingerprint import fingerprint
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.doors.ledger import shapes
-from headrace.doors.ledger.entries import Read, read_batch, read_single
+from headrace.doors.ledger.entries import Read, read_good_batch, read_mixed_batch, read_single
 from headrace.wire import jsons
+from headrace.wire.body import INLINE_BYTES
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
 from headrace.wire.repeats import once
@@ -82,7 +84,12 @@ async def take_single(call: Call, project: Project) -> Answer:
 
 async def take_batch(call: Call, project: Project) -> Answer:
     house = call.house
-    read = read_batch(call.body, house.clock(), fingerprint, decode)
+    read = read_good_batch(call.body, house.clock(), fingerprint)
+    if read is None and len(call.body) > INLINE_BYTES:
+        # Entry by entry takes milliseconds; they are not everybody's.
+        read = await asyncio.to_thread(read_mixed_batch, call.body, house.clock(), fingerprint, decode)
+    elif read is None:
+        read = read_mixed_batch(call.body, house.clock(), fingerprint, decode)
     if not read.events:
         reasons = "; ".join(f"Log {place}: {text}" for place, text in read.rejected[:SHOWN_REASONS])
         raise Refusal(Kind.INVALID, f"All logs are invalid: {reasons}", field="logs", rule="all invalid")
