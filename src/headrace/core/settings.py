@@ -164,11 +164,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("Bytes of acknowledged events that may wait on disk.", "Beyond it ingest answers 503.", 16 * MIB)
     ] = 2 << 30
     segment_bytes: Annotated[
-        int, Rule("A segment is drained at this size.", "Large enough for one efficient insert.", 64 << 10)
-    ] = 16 * MIB
+        int,
+        Rule(
+            "A segment is drained at this size.",
+            "Large enough for one efficient insert; small enough to be one block of the engine, which replay needs.",
+            64 << 10,
+            32 * MIB,
+        ),
+    ] = 32 * MIB
     segment_rows: Annotated[
-        int, Rule("A segment is drained at this many events.", "Bounds the memory of one insert.", 1, 10_000_000)
-    ] = 50_000
+        int, Rule("A segment is drained at this many events.", "Bounds the memory of one insert.", 1, 100_000)
+    ] = 64_000
     segment_age_ms: Annotated[
         int, Rule("A segment is drained at this age.", "Events are searchable within a second.", 10, 60_000)
     ] = 500

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -67,6 +68,7 @@ class Group(msgspec.Struct, gc=False):
     events: Sequence[Event]
 
 
+@lru_cache(maxsize=512)
 def retention_class(days: int) -> int:
     """Return the class that keeps rows for at least `days`."""
     return next((kept for kept in RETENTION_CLASSES if kept >= days), RETENTION_CLASSES[-1])

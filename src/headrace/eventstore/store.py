@@ -20,8 +20,8 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     node: int = 0
     memory_engine: int = 400 << 20
     wal_limit_bytes: int = 2 << 30
-    segment_bytes: int = 16 << 20
-    segment_rows: int = 50_000
+    segment_bytes: int = 32 << 20
+    segment_rows: int = 64_000
     segment_age_ms: int = 500
     disk_refuse_percent: int = 95
     query_seconds: float = 10

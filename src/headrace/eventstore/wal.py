@@ -30,8 +30,8 @@ class WalError(Exception):
 class Limits(NamedTuple):
     """When a segment is sealed (bytes, rows, seconds), and how many bytes may wait to be drained."""
 
-    segment_bytes: int = 16 << 20
-    segment_rows: int = 50_000
+    segment_bytes: int = 32 << 20
+    segment_rows: int = 64_000
     segment_age: float = 0.4
     waiting_bytes: int = 2 << 30
     mend_pause: float = 1.0  # Seconds between tries to cut what a failed write left.
