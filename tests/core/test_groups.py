@@ -83,7 +83,7 @@ def test_older_errors_move_the_first_time_and_not_the_sample(
 
 
 @pytest.mark.parametrize(
-    ("status", "later", "after"),
+    "case",
     [
         ("resolved", 1, "unresolved"),
         ("resolved", -60, "resolved"),
@@ -91,12 +91,15 @@ def test_older_errors_move_the_first_time_and_not_the_sample(
         ("muted", 1, "muted"),
         ("unresolved", 1, "unresolved"),
     ],
+    ids=str,
 )
 def test_a_newer_error_reopens_what_was_resolved(
-    house: House, who: Principal, project: Project, clock: FakeClock, status: str, later: int, after: str
+    house: House, who: Principal, project: Project, clock: FakeClock, case: tuple[str, int, str]
 ) -> None:
+    """A case: the state that was set, how many seconds later the next error happened, the state then."""
+    status, later, after = case
     groups.fold(house, drained(project, "1", seen(project, clock.now)))
-    facts = {"project_id": project.project_id, "group_id": only(house, who, project).id}
+    facts: dict[str, Any] = {"project_id": project.project_id, "group_id": only(house, who, project).id}
     changed = groups.set_status(house, who, **facts, status=status, resolved_in_release="1.2")
     assert changed.resolved_at == (clock.now if status == "resolved" else None)
     assert changed.resolved_in_release == ("1.2" if status == "resolved" else None)
@@ -118,7 +121,7 @@ def test_lists_are_paged_and_filtered(house: House, who: Principal, project: Pro
     page = groups.list_all(house, who, project_id=project.project_id, limit=2, offset=1)
     assert [int(group.fingerprint, 16) for group in page.groups] == [1, 2]
     assert page.has_more
-    facts = {"project_id": project.project_id, "group_id": page.groups[0].id}
+    facts: dict[str, Any] = {"project_id": project.project_id, "group_id": page.groups[0].id}
     groups.set_status(house, who, **facts, status="muted")
     muted = groups.list_all(house, who, project_id=project.project_id, status="muted")
     assert [group.id for group in muted.groups] == [page.groups[0].id]
@@ -157,7 +160,7 @@ def test_another_organization_reaches_nothing(
 def test_a_group_is_assigned_to_members_alone(house: House, who: Principal, project: Project, sign_up: SignUp) -> None:
     groups.fold(house, drained(project, "1", seen(project, 5)))
     stranger = sign_up(house, email="stranger@example.com")
-    facts = {"project_id": project.project_id, "group_id": only(house, who, project).id}
+    facts: dict[str, Any] = {"project_id": project.project_id, "group_id": only(house, who, project).id}
     assert groups.assign(house, who, **facts, assigned_to=who.account_id).assigned_to == who.account_id
     with pytest.raises(Refusal, match="active member"):
         groups.assign(house, who, **facts, assigned_to=stranger.account_id)
