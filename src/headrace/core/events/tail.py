@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,21 +37,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_LOGS, MOST_BYTES = 1_000, 1 << 20  # That may wait for one subscriber.
-TAKEN_BYTES = 64 << 10  # What one `take` gives at most, but for a longer log.
+CHUNK_BYTES = 64 << 10  # Logs are joined up to here, once for all who want the same, and sent together.
 # Lines of the durable log that may wait for the thread: beyond that it is behind for good, and memory is not its queue.
 WAITING_BYTES = 16 << 20
+REST = 3
 MOST_REPLAYED = 1_000
 REPLAY_THREADS = 2  # Of all that come back after a restart, few may ask the engine at once.
 DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.02
 COMMIT_SECONDS = 60.0
 RETRY_SECONDS = 30
-# The event loop spends about 50 us on a subscriber's turn; at this distance all of them together take a fifth of it.
+# What a subscriber's turn costs the event loop, with room for five times as much other work: all tails together may
+# not slow ingest. One alone reads as fast as it can; 200 in a flood get 400 kB a second each, and hear what they lost.
 TURN_SECONDS = 0.000_25
+BYTE_SECONDS = 1 / 80_000_000
 STOPPING = "the server stops"
 
 Encode = Callable[[EventRow], bytes]
+# Encoded logs, or how many are missing at that place.
 Piece = bytes | int
+
+
+class Chunk(NamedTuple):
+    """Encoded logs, joined."""
+
+    logs: int
+    data: bytes
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -85,33 +97,31 @@ class Subscription:
         self.lock = threading.Lock()
         self.ready = asyncio.Event()
         self.told = False
-        self.queue: deque[Piece] = deque()
-        self.bytes = 0
+        self.queue: deque[Chunk | int] = deque()
+        self.logs = self.bytes = 0
         self.lost = 0
 
     @property
     def is_full(self) -> bool:
-        return len(self.queue) >= MOST_LOGS or self.bytes >= MOST_BYTES
+        return self.logs >= MOST_LOGS or self.bytes >= MOST_BYTES
 
-    def put(self, pieces: Sequence[bytes], lost: int = 0) -> bool:
-        """Queue as many pieces as there is room for, and count the others and `lost`; True if it has to be woken."""
+    def put(self, chunks: Sequence[Chunk], lost: int = 0) -> bool:
+        """Queue the chunks that there is room for, count the others' logs and `lost`; True if it has to be woken."""
         with self.lock:
-            for piece in pieces:
-                if self.queue and (len(self.queue) >= MOST_LOGS or self.bytes + len(piece) > MOST_BYTES):
-                    self.lost += 1
+            for chunk in chunks:
+                if self.queue and (self.logs + chunk.logs > MOST_LOGS or self.bytes + len(chunk.data) > MOST_BYTES):
+                    self.lost += chunk.logs
                     continue
-                self._tell()
-                self.queue.append(piece)
-                self.bytes += len(piece)
+                if self.lost:
+                    self.queue.append(self.lost)
+                    self.lost = 0
+                self.queue.append(chunk)
+                self.logs += chunk.logs
+                self.bytes += len(chunk.data)
             self.lost += lost
             woken = not self.told and bool(self.queue or self.lost)
             self.told = self.told or woken
         return woken
-
-    def _tell(self) -> None:
-        if self.lost:
-            self.queue.append(self.lost)
-            self.lost = 0
 
     async def take(self, seconds: float) -> list[Piece]:
         """Wait up to `seconds` for logs; an integer among them says how many are missing there. Empty once it ended."""
@@ -121,10 +131,14 @@ class Subscription:
         taken: list[Piece] = []
         size = 0
         with self.lock:
-            while self.queue and size < TAKEN_BYTES and self.ended is None:
-                piece = self.queue.popleft()
-                taken.append(piece)
-                size += len(piece) if isinstance(piece, bytes) else 0
+            while self.queue and size < CHUNK_BYTES and self.ended is None:
+                one = self.queue.popleft()
+                if isinstance(one, Chunk):
+                    taken.append(one.data)
+                    size += len(one.data)
+                    self.logs -= one.logs
+                else:
+                    taken.append(one)
             self.bytes -= size
             if not self.queue and self.ended is None:
                 if self.lost:
@@ -192,13 +206,16 @@ class Hub:
 
     def _run(self) -> None:
         while (one := self.queue.get()) is not None:
+            began = time.thread_time()
             try:
                 self._publish(one)
-            except Exception:
-                # The edge of this thread: one group that it cannot show must not end every tail.
+            except Exception:  # The edge of this thread: one group that it cannot show must not end every tail.
                 log.exception("logs could not be shown to those who watch")
                 self._hand(one.project, [], one.first_id, len(one.events))
             self.handled += one.size
+            # One interpreter runs one thread at a time, and this one's work can wait: it takes a quarter at most. In a
+            # flood it falls behind, and what is dropped is counted.
+            time.sleep(REST * (time.thread_time() - began))
 
     def _publish(self, one: Offered) -> None:
         if one.commit is not None and is_durable(one.commit):
@@ -241,7 +258,8 @@ class Hub:
                 if key not in encoded:
                     encoded[key] = wanted.encode(one.row)
                 pieces.append(encoded[key])
-            woken += [one for one in subscriptions if one.put(pieces, missing)]
+            chunks = joined(pieces)
+            woken += [one for one in subscriptions if one.put(chunks, missing)]
         wake(woken)
 
     # -- subscribing ---------------------------------------------------------------------------------------------------
@@ -278,10 +296,9 @@ class Hub:
                 del self.projects[project]
             self.count -= 1
 
-    @property
-    def turn_seconds(self) -> float:
-        """How long a subscriber that was just served leaves the event loop to others."""
-        return self.count * TURN_SECONDS
+    def pause(self, sent: int) -> float:
+        """How many seconds a subscriber that was just sent so many bytes leaves the event loop to others."""
+        return self.count * (TURN_SECONDS + sent * BYTE_SECONDS)
 
     def pool(self) -> ThreadPoolExecutor:
         with self.lock:
@@ -303,6 +320,22 @@ class Hub:
             self.queue.put(None)
         if self.replays is not None:
             self.replays.shutdown(wait=False, cancel_futures=True)
+
+
+def joined(pieces: Sequence[bytes]) -> list[Chunk]:
+    """Join encoded logs to chunks of CHUNK_BYTES at most; a longer log is one by itself."""
+    chunks: list[Chunk] = []
+    part: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if part and size + len(piece) > CHUNK_BYTES:
+            chunks.append(Chunk(len(part), b"".join(part)))
+            part, size = [], 0
+        part.append(piece)
+        size += len(piece)
+    if part:
+        chunks.append(Chunk(len(part), b"".join(part)))
+    return chunks
 
 
 def is_durable(commit: Commit) -> bool:
@@ -393,5 +426,5 @@ def _replayed(house: "House", wish: Wanted, begins: int, late: int) -> list[Piec
         )
     lost = total - len(rows)
     pieces: list[Piece] = [lost] if lost > 0 else []
-    pieces += [wish.encode(row) for row in rows]
+    pieces += [chunk.data for chunk in joined([wish.encode(row) for row in rows])]
     return [*pieces, late] if late else pieces

@@ -104,7 +104,7 @@ async def pieces(
             if taken := b"".join(map(lined, await subscription.take(max(patience, 0.0)))):
                 yield taken
                 beaten = time.monotonic()
-                await asyncio.sleep(hub.turn_seconds)
+                await asyncio.sleep(hub.pause(len(taken)))
             elif time.monotonic() >= beaten + pace.beat:
                 yield BEAT
                 beaten = time.monotonic()
