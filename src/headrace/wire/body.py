@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 # A sender that is silent for so long in the middle of a body holds a connection and its memory for nothing.
 IDLE_SECONDS = 15.0
+# And one who is never silent for that long, but sends byte by byte. The largest body takes this at 1 Mbit/s.
+WHOLE_SECONDS = 300.0
 # Larger bodies are decompressed in a thread, so that one request does not hold up every other.
 INLINE_BYTES = 128 * 1024
 # Two layers are what a proxy may add to what a client sent; more is nobody's honest request.
@@ -71,9 +73,10 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, exc
 async def _collect(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
+    latest = asyncio.get_running_loop().time() + WHOLE_SECONDS
     while True:
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(IDLE_SECONDS), asyncio.timeout_at(latest):
                 message = await receive()
         except TimeoutError:
             raise Refusal(Kind.INVALID, "Request body did not arrive in time", field="body", close=True) from None
@@ -135,7 +138,7 @@ def _deflate(raw: bytes, limit: int) -> bytes:
     with_header = raw[:1] and raw[0] & 0x0F == zlib.DEFLATED and int.from_bytes(raw[:2]) % 31 == 0
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS if with_header else -zlib.MAX_WBITS)
     out = stream.decompress(raw, limit + 1)
-    if len(out) <= limit and not stream.eof:
+    if len(out) <= limit and (not stream.eof or stream.unused_data):
         raise EOFError
     return out
 

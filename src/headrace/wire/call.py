@@ -1,8 +1,6 @@
 """One request on its way through a door, and the answer to it."""
 
-import itertools
 import re
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -14,6 +12,7 @@ import msgspec
 from headrace.core.principal import Principal
 from headrace.wire import address
 from headrace.wire.headers import Header
+from headrace.wire.ids import fresh_id
 from headrace.wire.listener import EXTENSION, Exchange
 
 if TYPE_CHECKING:
@@ -28,15 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 
-# Ids of requests that came without one: random to start with, then counted. They are names, not secrets.
-_ids = itertools.count(secrets.randbits(95))
-
 _SLASH = re.compile(rb"%2[fF]")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-
-
-def fresh_id() -> str:
-    return f"req_{next(_ids):024x}"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -4,12 +4,16 @@ The server interface takes an answer in two messages and checks each header by p
 goes out in one write, with its constant headers joined beforehand. That is a third of the cost of a small request.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from headrace.wire.headers import Header
+from headrace.wire.headers import LINES, Header
+from headrace.wire.ids import fresh_id
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
@@ -17,6 +21,14 @@ if TYPE_CHECKING:
 EXTENSION = "headrace.exchange"
 # At a stop, a stream whose reader takes nothing would hold the server for the whole grace that requests have.
 STREAM_SECONDS = 1.0
+# Request line and headers together: eight times what browsers and proxies send at most.
+HEAD_BYTES = 64 * 1024
+# Whoever connects and is silent, or sends his headers letter by letter, holds a connection for nothing.
+HEAD_SECONDS = 15.0
+# A body that goes on after its answer is read to its end, so that the answer arrives; but not for ever.
+UNWANTED_BYTES = 64 * 1024 * 1024
+UNWANTED_SECONDS = 60.0
+TOO_LARGE = (431, "Request headers too large")
 
 
 class Exchange:
@@ -64,13 +76,143 @@ class Exchange:
         cycle.on_response()
 
 
+class HeadTooLargeError(Exception):
+    """A request's line and headers are longer than anybody's honest ones."""
+
+
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol that offers an Exchange."""
+    """uvicorn's protocol that offers an Exchange, and bounds what a request may cost before it is one.
+
+    A head is limited in size and time; fields after a body (trailers) are dropped, for they would count as headers; an
+    offer to upgrade is not taken up, and the request answered as if it were not there.
+    """
+
+    in_head = False
+    head_bytes = 0
+    head_timer: asyncio.TimerHandle | None = None
+    without_offer = b""
+    unwanted_bytes = 0
+    refusal = (400, "Invalid HTTP request")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_in_time()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        rest = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as offer:
+                # This parser takes what follows for another protocol; but whoever offers one sends his body first.
+                rest = self.without_offer + rest[offer.args[0] :] if self.without_offer else b""
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            except httptools.HttpParserError:
+                self._refuse(*self.refusal)
+                return
+        if self.in_head and not self.transport.is_closing():
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_BYTES:
+                self._refuse(*TOO_LARGE)
+            elif self.head_timer is None:
+                self.head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head, self.head_bytes = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:
+            super().on_header(name, value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        self._head_in_time()
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
+            self.refusal = TOO_LARGE
+            raise HeadTooLargeError
+        offers = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        self.without_offer = self._head_again() if offers else b""
+        if not offers:
+            super().on_headers_complete()
+
+    def _head_again(self) -> bytes:
+        """Write the request's head as it would be without its offer to upgrade."""
+        first = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [first]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = [token.strip() for token in value.split(b",")]
+                value = b", ".join(token for token in tokens if token.lower() != b"upgrade")  # noqa: PLW2901
+            if name != b"upgrade":
+                lines.append(name + b": " + value)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def on_message_complete(self) -> None:
+        if not self.without_offer:
+            super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         scope["extensions"] = {EXTENSION: Exchange(cycle)}
         super()._start_asgi_task(cycle, app)
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer what is no request, and close. Whole requests before it get their own answers first, and it none."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                cycle.keep_alive = False
+                self.flow.pause_reading()
+                return
+            if self.pipeline or cycle.response_started:
+                self.transport.close()
+                return
+            # It broke off in its own body: this is its answer.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        body = msgspec.json.encode({"detail": detail})
+        own = b"x-request-id: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        head = (STATUS_LINE[status], LINES["api"], own % (fresh_id().encode(), len(body)))
+        self.transport.write(b"".join((*head, body)))
+        self.transport.close()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self.unwanted_bytes += len(body)
+            if self.unwanted_bytes > UNWANTED_BYTES:
+                self.transport.close()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.unwanted_bytes = 0
+        if self.cycle.more_body and not self.transport.is_closing():
+            self.loop.call_later(UNWANTED_SECONDS, self._unwanted_late, self.cycle)
+
+    def _unwanted_late(self, cycle: RequestResponseCycle) -> None:
+        if self.cycle is cycle and not self.transport.is_closing():
+            self.transport.close()
+
+    def _head_in_time(self) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def _head_late(self) -> None:
+        self.head_timer = None
+        if not self.transport.is_closing():
+            if self.in_head:
+                self._refuse(408, "Request did not arrive in time")
+            else:
+                self.transport.close()
 
     def shutdown(self) -> None:
         super().shutdown()
