@@ -66,14 +66,14 @@ def histogram(call: Call, slug: str) -> Answer:
 
 def facet_list(call: Call, slug: str) -> Answer:
     seen = _understood(call, slug)
-    return fragment("facets.html", view=seen, facets=_facets(call, seen), few=facets.FEW)
+    return fragment("facets.html", view=seen, facets=_facets(call, seen))
 
 
 def values(call: Call, slug: str) -> Answer:
     """Return the values of one field, counted."""
     seen = _understood(call, slug)
     facet = facets.counted(call, seen, forms.query(call).get("field", ""))
-    return fragment("values.html", facet=facet, few=facets.FEW)
+    return fragment("values.html", facet=facet)
 
 
 def event(call: Call, slug: str) -> Answer:

@@ -13,10 +13,14 @@ OPERATORS = frozenset({"AND", "OR", "NOT"})
 LEADING = re.compile(r"[^\W\d]|@")
 OUTSIDE_NAMES = re.compile(r"([^\w.@/$-])")
 TERM = re.compile(r"(?P<minus>-?)(?P<name>(?:[^\W\d]|@)(?:[\w.@/$-]|\\.)*):(?P<value>.+)", re.DOTALL)
-VALUE = re.compile(r'"(?:[^"\\]|\\["\\]|\\)*"|[^\s()"]+')
+QUOTED = re.compile(r'"(?:[^"\\]|\\["\\]|\\(?!["\\]))*"')
+# Neither a wildcard nor an escape, a comparison or a range.
+BARE = re.compile(r'(?!\S*\.\.)[^\s()"*\\<>\[{][^\s()"*\\]*')
+VALUE = re.compile(f"{QUOTED.pattern}|{BARE.pattern}")
 GROUP = re.compile(rf"\((?P<inside>(?:{VALUE.pattern})(?: OR (?:{VALUE.pattern}))*)\)")
 SPACE = " \t\n\r\x0b\x0c\u00a0\u3000"
 LONGEST_PHRASE = 200
+MOST_DOTS = 8  # Of an attribute's path, in the language.
 
 
 class Picked(NamedTuple):
@@ -68,7 +72,9 @@ def value(text: str) -> str:
 
 
 def name(field: str) -> str:
-    """Write the name of an attribute so that the language reads it as one."""
+    """Write the name of an attribute so that the language reads it as one; empty when it cannot."""
+    if "\n" in field or not field or field.count(".") >= MOST_DOTS:
+        return ""
     escaped = OUTSIDE_NAMES.sub(r"\\\1", field)
     if field.lower() in BY_NAME or not LEADING.match(field) or field.startswith("attributes."):
         return f"attributes.{escaped}"
@@ -143,7 +149,7 @@ def _read(term: str) -> tuple[str, list[str], bool] | None:
     group = GROUP.fullmatch(found["value"])
     if group is not None:
         values = [_unquoted(one) for one in VALUE.findall(group["inside"]) if one != "OR"]
-    elif VALUE.fullmatch(found["value"]) and found["value"][0] not in "<>[{(" and "*" not in found["value"]:
+    elif QUOTED.fullmatch(found["value"]) or BARE.fullmatch(found["value"]):
         values = [_unquoted(found["value"])]
     else:
         return None

@@ -49,7 +49,7 @@ def door() -> Door:
         admit=admit,
         peek=lambda _call: None,
         render=render,
-        reads=lambda media: media.partition(";")[0].strip().lower() == FORM,
+        reads=lambda media: media.partition(";")[0].strip().lower() in {"", FORM},
     )
 
 

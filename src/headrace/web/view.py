@@ -47,6 +47,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     def toggle(self, field: str, value: str, *, exclude: bool = False) -> str:
         """Return the address with a value of a field included or excluded; empty when no search can say so."""
+        if not field:
+            return ""
         changed = query.toggled(self.search, field, value, exclude=exclude)
         return self.url(search=changed) if query.readable(changed) else ""
 

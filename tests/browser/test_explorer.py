@@ -1,0 +1,201 @@
+"""The log explorer and the error pages as people use them, with script."""
+
+import re
+
+import pytest
+
+from headrace.kit import times
+from tests.browser.conftest import Window
+from tests.browser.driver import ENTER, ESCAPE, TAB
+from tests.web.conftest import NAUGHTY
+from tests.web.test_pages import hostile_log
+
+LOGS = "/ui/projects/{slug}/logs"
+
+
+def some(window: Window, rows: int = 120) -> None:
+    """Send logs spread over the last 50 minutes."""
+    now = window.origin.clock()
+    levels = ("info", "info", "debug", "warning", "error")
+    logs = [
+        {
+            "timestamp": times.show(now - i * 25 * times.SECOND),
+            "level": levels[i % len(levels)],
+            "message": f"order {i:03} {'timed out' if i % 4 == 0 else 'was paid'}",
+            "environment": "staging" if i % 3 == 0 else "production",
+            "attributes": {"service": "api" if i % 2 else "web", "user": {"id": i}},
+        }
+        for i in range(rows)
+    ]
+    window.visitor.send(*logs, origin=window.origin)
+
+
+def shown(window: Window) -> int:
+    return int(window.browser.run("return document.querySelectorAll('#events tr[data-id]').length"))
+
+
+def test_search_and_brush(window: Window) -> None:
+    some(window)
+    page = window.browser
+    window.open(LOGS)
+    page.see("120 events", ".sums")
+    page.type("#q", '"timed out"' + ENTER)
+    page.see("30 events", ".sums")
+    assert "q=%22timed" in page.url
+    assert page.run("return document.querySelector('#events mark').textContent") == "timed out"
+    page.clear("#q")
+    page.type("#q", "level:eror" + ENTER)
+    page.see("Position 7:", "#complaint")
+    assert shown(window) == 30
+    page.clear("#q")
+    page.type("#q", "level:er")
+    page.see("level:error", "#offers")
+    page.type("#q", TAB)
+    assert page.run("return document.querySelector('#q').value") == "level:error "
+    page.type("#q", ENTER)
+    page.see("24 events", ".sums")
+    page.clear("#q")
+    page.type("#q", ENTER)
+    page.see("120 events", ".sums")
+    page.find(".u-over")
+    page.drag(".u-over", 0.5, 0.75)
+    page.until(lambda: "from=" in page.url, "brushing changed no period")
+    page.until(lambda: 5 < shown(window) < 60, "brushing narrowed nothing")
+    narrowed = shown(window)
+    page.run("history.back()")
+    page.until(lambda: "from=" not in page.url and shown(window) > narrowed, "going back brought nothing back")
+    page.click("#time summary")
+    page.click("input[value='5m']")
+    page.until(lambda: "period=5m" in page.url and shown(window) < 20, "the preset was not taken")
+
+
+def test_facets_include_and_exclude(window: Window) -> None:
+    some(window)
+    page = window.browser
+    window.open(LOGS)
+    page.click("[data-facet=level] a.value[title='Only error']")
+    page.see("24 events", ".sums")
+    assert page.run("return document.querySelector('#q').value") == "level:error"
+    page.click("[data-facet=level] a.value[title='Only warning']")
+    page.see("48 events", ".sums")
+    page.click("[data-facet=environment] a.not[title='Exclude staging']")
+    page.see("32 events", ".sums")
+    assert page.run("return document.querySelector('#q').value") == "level:(error OR warning) -environment:staging"
+    page.click("[data-facet=level] a.value[title='Drop error']")
+    page.click("[data-facet=environment] a.not[title='Allow staging']")
+    page.see("24 events", ".sums")
+    page.click("#facets details[hx-get*='attributes.service'] summary")
+    page.click("#facets details[hx-get*='attributes.service'] a.value")
+    page.see("12 events", ".sums")
+
+
+def test_the_drawer_and_the_keyboard(window: Window) -> None:
+    some(window, 10)
+    page = window.browser
+    window.open(LOGS)
+    page.click("#events tr:nth-child(3) .message")
+    page.see("order 002", ".drawer")
+    assert "event=" in page.url
+    page.press("j")
+    page.see("order 003", ".drawer")
+    page.press("k")
+    page.press("k")
+    page.see("order 001", ".drawer")
+    opened = page.url
+    page.click(".drawer details.lazy summary")
+    page.see("order 000", ".around")
+    page.see("order 002", ".around")
+    page.press(ESCAPE)
+    page.until(lambda: "event=" not in page.url, "the event stayed open")
+    page.open(opened)
+    page.see("order 001", ".drawer")
+    page.click(".drawer tr:has(th) .acts a[aria-label='Only user.id']")
+    page.see("1 event", ".sums")
+    assert "user.id:1" in page.run("return document.querySelector('#q').value")
+    page.press("?")
+    page.see("next, previous event", "#help")
+    page.press(ESCAPE)
+    page.press("E")
+    page.see("Errors of")
+
+
+def test_the_list_goes_on(window: Window) -> None:
+    some(window, 250)
+    page = window.browser
+    window.open(LOGS + "?period=4h")
+    page.until(lambda: shown(window) >= 100, "there are no rows")
+
+    def all_there() -> bool:
+        page.run("scrollTo(0, document.body.scrollHeight)")
+        return shown(window) == 250
+
+    page.until(all_there, "the list did not go on")
+    page.see("That is all", "#events")
+
+
+def test_errors_by_keyboard(window: Window) -> None:
+    error = {"level": "error", "log_type": "exception", "error_type": "KeyError", "stack_trace": "KeyError: 'x'"}
+    window.visitor.send(error, origin=window.origin)
+    page = window.browser
+    window.open("/ui/projects/{slug}/errors")
+    page.click("a.title")
+    page.see("Stack trace")
+    page.press("r")
+    page.see("resolved", ".facts .state")
+    page.press("u")
+    page.see("unresolved", ".facts .state")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_stands_out_of_the_page(window: Window, theme: str, width: int) -> None:
+    some(window, 30)
+    window.visitor.send(hostile_log("x" * 3_000), origin=window.origin)
+    page = window.browser
+    page.run("document.cookie = `headrace_theme=${arguments[0]}; path=/`", theme)
+    page.resize(width, 800)
+    for path in (LOGS, "/ui/projects/{slug}/errors", "/ui/projects/{slug}/keys", "/ui/projects"):
+        window.open(path)
+        page.find("main")
+        if path == LOGS:
+            page.find(".u-over")
+        room = page.run(
+            "return [document.documentElement.scrollWidth, innerWidth, document.documentElement.dataset.theme]"
+        )
+        assert room[0] <= room[1], path
+        assert room[2] == theme
+
+
+def test_hostile_text_does_nothing(window: Window) -> None:
+    window.visitor.send(*(hostile_log(text) for text in NAUGHTY), origin=window.origin)
+    for text in NAUGHTY[:6]:
+        window.visitor.post("/ui/projects", {"name": text, "slug": re.sub(r"[^a-z]", "", text.lower())[:30] + "-p"})
+    page = window.browser
+    window.open(LOGS)
+    page.find(".facet .value")
+    page.until(lambda: shown(window) == len(NAUGHTY), "not every event is shown")
+    texts = page.run("return [...document.querySelectorAll('#events .message')].map((one) => one.textContent)")
+    assert NAUGHTY[0] in texts
+    for index in range(1, len(NAUGHTY) + 1):
+        page.click(f"#events tr:nth-child({index}) .when a")
+        page.find(".drawer .fields")
+        assert page.run(
+            "return [window.broken ?? null, document.querySelectorAll('.drawer script, .drawer img').length]"
+        ) == [None, 0]
+        page.press(ESCAPE)
+    for summary in range(page.run("return document.querySelectorAll('#facets details[hx-get] summary').length")):
+        page.run("document.querySelectorAll('#facets details[hx-get] summary')[arguments[0]].click()", summary)
+    page.type("#q", "environment:")
+    page.find("#offers li")
+    window.open("/ui/projects/{slug}/errors?status=all")
+    page.find("a.title")
+    for path in page.run("return [...document.querySelectorAll('a.title')].map((one) => one.pathname)"):
+        window.open(path)
+        page.find(".facts")
+        assert page.run("return window.broken ?? null") is None
+    window.open("/ui/projects")
+    page.see(NAUGHTY[0])
+    assert page.run("return [window.broken ?? null, document.querySelectorAll('main script, main img').length]") == [
+        None,
+        0,
+    ]
