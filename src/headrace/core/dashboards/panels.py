@@ -18,6 +18,7 @@ from headrace.kit.keys import body
 
 TYPES = ("logs", "errors", "metrics")
 PROJECT = re.compile(r"[A-Za-z0-9_-]{1,255}")
+PANEL = re.compile(r"panel_[a-z0-9]{16}")
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,7 @@ def update(
     """Replace all six fields."""
     rules.require(who, "panels", "write")
     fields = _fields(name, index, project_id, time_range_from, time_range_to, type)
+    _known(panel_id)
     with house.db.write() as connection:
         changed = sa.update(panels).where(panels.c.id == panel_id, _mine(connection, who)).values(fields)
         row = connection.execute(changed.returning(panels)).one_or_none()
@@ -97,10 +99,17 @@ def update(
 
 def delete(house: House, who: Principal, *, panel_id: str) -> None:
     rules.require(who, "panels", "write")
+    _known(panel_id)
     with house.db.write() as connection:
         gone = sa.delete(panels).where(panels.c.id == panel_id, _mine(connection, who))
         if not connection.execute(gone).rowcount:
             raise not_found("Panel not found")
+
+
+def _known(panel_id: str) -> None:
+    """Refuse what was never an id of ours: a database need not be able to take it."""
+    if not PANEL.fullmatch(panel_id):
+        raise not_found("Panel not found")
 
 
 def _account(connection: sa.Connection, who: Principal) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from headrace.core import audit, projects
+from headrace.core import audit, projects, rules
 from headrace.core.groups.record import STATUSES, Group, group_of
 from headrace.core.identity import members
 from headrace.core.principal import Principal
@@ -107,8 +107,8 @@ def set_status(
 ) -> Group:
     """Set a group's state. `resolved` notes the time; every other state clears it."""
     a_status(status)
-    if resolved_in_release is not None and len(resolved_in_release) > LONGEST_RELEASE:
-        raise invalid("resolved_in_release", f"must be at most {LONGEST_RELEASE} characters")
+    if resolved_in_release is not None:
+        rules.text(resolved_in_release, "resolved_in_release", most=LONGEST_RELEASE)
     resolved = status == "resolved"
     values = {
         "status": status,
@@ -121,7 +121,10 @@ def set_status(
 def assign(house: "House", who: Principal, *, project_id: int, group_id: int, assigned_to: int | None) -> Group:
     """Assign a group to an active member of the organization, or to nobody."""
     projects.get(house, who, project_id=project_id)
-    if assigned_to is not None and not members.is_active_member(house, who, account_id=assigned_to):
+    known = assigned_to is None or (
+        1 <= assigned_to <= rules.LARGEST and members.is_active_member(house, who, account_id=assigned_to)
+    )
+    if not known:
         raise invalid("assigned_to", "must be an active member of the organization")
     return change(house, who, project_id, group_id, {"assigned_to": assigned_to})
 
