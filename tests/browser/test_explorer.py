@@ -133,6 +133,30 @@ def test_the_list_goes_on(window: Window) -> None:
     page.see("That is all", "#events")
 
 
+def test_live_mode(window: Window) -> None:
+    page = window.browser
+    window.open(LOGS)
+    page.click(".live")
+    page.see("Live ·", ".tail")
+    assert "live=1" in page.url
+    window.visitor.send({"message": "first <b>bold</b>"}, {"message": "second"}, origin=window.origin)
+    page.see("first <b>bold</b>", "#events")
+    texts = "return [...document.querySelectorAll('#events .message')].map((one) => one.textContent)"
+    assert page.run(texts) == ["second", "first <b>bold</b>"]
+    page.press(" ")
+    page.see("Resume", ".tail")
+    window.visitor.send({"message": "third"}, origin=window.origin)
+    page.see("Resume (1 new)", ".tail")
+    page.press(" ")
+    page.see("third", "#events")
+    page.click("#events tr:nth-child(1) .message")
+    page.see("third", ".drawer")
+    page.press(ESCAPE)
+    page.click(".live")
+    page.until(lambda: "live=" not in page.url, "live mode stayed on")
+    assert shown(window) == 3
+
+
 def test_errors_by_keyboard(window: Window) -> None:
     error = {"level": "error", "log_type": "exception", "error_type": "KeyError", "stack_trace": "KeyError: 'x'"}
     window.visitor.send(error, origin=window.origin)

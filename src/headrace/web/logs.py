@@ -12,7 +12,7 @@ from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.eventstore.search.fields import LEVELS
 from headrace.kit import times
-from headrace.web import facets, forms, hostile, query, shown, view
+from headrace.web import facets, forms, hostile, live, query, shown, view
 from headrace.web.period import PRESETS
 from headrace.web.rendering import fragment, page, partial_wanted
 from headrace.web.routing import project_of, route
@@ -96,6 +96,12 @@ def context(call: Call, slug: str) -> Answer:
     scopes = [(name, seen.url("/context", event=seen.event, scope=name)) for name in ("", "service", "host")]
     usable = [(name, url) for name, url in scopes if not name or getattr(row, name)]
     return fragment("context.html", view=seen, lines=lines, scope=scope, scopes=usable)
+
+
+def follow(call: Call, slug: str) -> Answer:
+    """Send new events as they come."""
+    seen = _understood(call, slug)
+    return live.follow(call, seen)
 
 
 def completion(call: Call, slug: str) -> Answer:
@@ -253,4 +259,5 @@ ROUTES = (
     route("GET", "/ui/projects/{slug}/logs/event", event),
     route("GET", "/ui/projects/{slug}/logs/context", context),
     route("GET", "/ui/projects/{slug}/logs/completion", completion),
+    route("GET", "/ui/projects/{slug}/logs/live", follow),
 )

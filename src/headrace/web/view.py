@@ -25,6 +25,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     problem: SearchError | None
     event: str = ""
     plain: bool = False
+    live: bool = False
 
     @property
     def path(self) -> str:
@@ -41,8 +42,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def url(self, part: str = "", *, search: str | None = None, **more: str | None) -> str:
         """Return the address of this view, or of a part of it, with another search or other parameters."""
         wanted = self.search if search is None else search
-        plain = "1" if self.plain and not part else None
-        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, "plain": plain, **more}
+        modes = {"plain": self.plain, "live": self.live and self.period.name}
+        kept = {name: "1" if on and not part else None for name, on in modes.items()}
+        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, **kept, **more}
         return forms.address(self.path + part, **parameters)
 
     def toggle(self, field: str, value: str, *, exclude: bool = False) -> str:
@@ -51,6 +53,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         changed = query.toggled(self.search, field, value, exclude=exclude)
         return self.url(search=changed) if query.readable(changed) else ""
+
+    @property
+    def turned(self) -> str:
+        """Return the address of this view with its live mode turned on or off; a period that is over has none."""
+        if self.live and self.period.name:
+            return self.url(live=None)
+        return self.url(live="1") if self.period.name else forms.address(self.path, q=self.search, live="1")
 
     def around(self, moment: int, *, search: str = "", **more: str | None) -> str:
         """Return the address of the time around a moment."""
@@ -75,4 +84,5 @@ def read(call: Call, project: Project) -> View:
         problem=problem,
         event=given.get("event", ""),
         plain=given.get("plain") == "1",
+        live=given.get("live") == "1",
     )

@@ -113,7 +113,11 @@ class Origin:
         if route.terms.body is not None:
             await self._read(call, door, route.terms)
         if route.hot is not None:
-            return await route.hot(call)
+            answer = await route.hot(call)
+            if call.stream is None:
+                return answer
+            await reply.stream(call.stream)
+            return None
         async with asyncio.timeout(self.house.settings.request_seconds):
             await dispatch(self.apps[door.name], call, reply.pass_on)
         if call.stream is not None:

@@ -310,12 +310,108 @@
       ArrowDown: () => step(1),
       ArrowUp: () => step(-1),
       Escape: close,
+      " ": () => { if (source) pause(); },
     };
     if (event.key === "Escape" && $("details.menu[open]")) return;
     const act = acts[event.key];
+    if (event.key === " " && (!source || event.target.closest("a, button, summary"))) return;
     if (!act || (event.key.startsWith("Arrow") && !$("#events tr.here"))) return;
     event.preventDefault();
     act();
+  });
+
+  // -- live ------------------------------------------------------------------------------------------------------
+
+  const MOST_ROWS = 5000;
+  const MOST_AT_ONCE = 200;
+  let source = null;
+  let waiting = [];
+  let lost = 0;
+  let paused = false;
+  let seen = 0;
+  let since = 0;
+
+  function live() {
+    const place = $("[data-live]");
+    if (source) source.close();
+    source = null;
+    waiting = [];
+    lost = seen = 0;
+    paused = false;
+    for (const link of document.querySelectorAll(".live")) link.hidden = !window.EventSource;
+    if (!place) return;
+    since = performance.now();
+    source = new EventSource(place.dataset.live);
+    const opened = source;
+    source.addEventListener("row", (event) => { waiting.push(event.data); seen += 1; });
+    source.addEventListener("lost", (event) => { lost += Number(event.data); });
+    source.addEventListener("end", (event) => { opened.close(); tellLive(`Ended: ${event.data}`); source = null; });
+    source.addEventListener("error", () => { if (source === opened) tellLive(opened.readyState === 2 ? "Not connected" : "Connecting again…"); });
+    source.addEventListener("begin", () => tellLive("Live"));
+  }
+
+  function tellLive(text) {
+    const place = $("[data-live] span");
+    if (place) place.textContent = text;
+  }
+
+  function note(text) {
+    const row = document.createElement("tr");
+    const cell = document.createElement("td");
+    row.className = "lost";
+    cell.colSpan = 4;
+    cell.textContent = text;
+    row.append(cell);
+    return row;
+  }
+
+  function flow() {
+    const body = $("#events tbody");
+    if (!source || !body) return;
+    const held = paused || scrollY > 150 || Boolean($("#drawer .drawer"));
+    const button = $("[data-pause]");
+    button.textContent = held ? `Resume (${waiting.length} new)` : "Pause";
+    if (waiting.length > MOST_ROWS) {
+      lost += waiting.length - MOST_ROWS;
+      waiting = waiting.slice(-MOST_ROWS);
+    }
+    if (source.readyState === 1) {
+      const seconds = Math.max(1, (performance.now() - since) / 1000);
+      tellLive(`Live · ${(seen / seconds).toFixed(seen / seconds < 10 ? 1 : 0)} a second`);
+      if (seconds > 10) [seen, since] = [seen / 2, since + (performance.now() - since) / 2];
+    }
+    if (held || (!waiting.length && !lost)) return;
+    const all = waiting.splice(0);
+    const shownNow = all.slice(-MOST_AT_ONCE);
+    lost += all.length - shownNow.length;
+    const added = document.createElement("template");
+    added.innerHTML = shownNow.reverse().join("");
+    const rows_ = [...added.content.children].filter((row) => !$(`tr[data-id="${row.dataset.id}"]`, body));
+    if (lost) rows_.push(note(`${lost} ${lost === 1 ? "event is" : "events are"} not shown here: they came faster than a page can show them.`));
+    lost = 0;
+    body.prepend(...rows_);
+    for (const row of rows_) if (window.htmx) window.htmx.process(row);
+    const every = rows();
+    for (const row of every.slice(MOST_ROWS)) row.remove();
+  }
+  setInterval(flow, 250);
+
+  function pause() {
+    const held = paused || scrollY > 150 || Boolean($("#drawer .drawer"));
+    paused = !held;
+    if (held) {
+      close();
+      scrollTo(0, 0);
+    }
+  }
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-pause]")) pause(); });
+
+  // A page that nobody looks at for a while asks for nothing.
+  let hidden = 0;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hidden);
+    if (document.hidden) hidden = setTimeout(() => { if (source) { source.close(); source = null; tellLive("Stopped: this page was out of sight"); } }, 300000);
+    else if (!source && $("[data-live]")) live();
   });
 
   // -- pieces that come and go -----------------------------------------------------------------------------------
@@ -332,6 +428,7 @@
 
   document.addEventListener("htmx:afterSettle", (event) => {
     const target = event.detail.elt;
+    if (target.id === "explorer") live();
     if (target.id === "explorer" || target.matches(".histogram") || $("[data-histogram]", target)) settle();
     if (target.id === "drawer") {
       const drawer = $(".drawer", target);
@@ -348,4 +445,5 @@
     if (!id && $("#drawer")) $("#drawer").replaceChildren();
   });
   settle();
+  live();
 })();
