@@ -53,7 +53,7 @@ def greet(made: Made | None, house: "House", url: str) -> None:
     say(f"  project   {PROJECT} (id {made.project_id})")
     say(f"  key       {made.key}")
     say()
-    say("Send a log, read it back, search:")
+    say(f"Open {url}/ui and sign in with it. Or, in another terminal, send a log, read it back, search:")
     say()
     say(f"  curl -X POST {url}/api/v1/ingest/single -H 'Authorization: Bearer {made.key}' \\")
     say("""    -d '{"timestamp":"'"$(date -u +%FT%TZ)"'","level":"error","message":"payment timeout"}'""")
@@ -71,6 +71,7 @@ def again(house: "House", url: str) -> None:
     if account is not None:
         say(f"The account is {account.email}; its password was shown when it was made. Lost something?")
     say()
+    say(f"  {url}/ui")
     say(f"  {COMMAND} admin password {account.email if account else EMAIL} --data {folder}")
     say(f"  {COMMAND} key create {PROJECT} --data {folder}")
     say(f"  {COMMAND} search --url {url} --key KEY")
