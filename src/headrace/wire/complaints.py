@@ -44,7 +44,12 @@ def refusal(message: str, kind: Any, prefix: str = "") -> Refusal:
             return invalid(field, REQUIRED, type="missing")
         return invalid(field, "must be " + _words(hit[1]), type="type")
     if text.endswith("out of range"):
-        return invalid(field, "is out of range" if path[-1:] != ("...",) else "holds a number out of range")
+        # Within an object whose fields are free, msgspec does not say which.
+        return (
+            invalid(prefix or "body", "holds a number out of range")
+            if "..." in path
+            else invalid(field, "is out of range")
+        )
     return invalid(field, _constraint(_at(kind, path)) or "has a wrong value")
 
 

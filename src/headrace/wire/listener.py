@@ -60,9 +60,10 @@ class Exchange:
             return
         lines = [STATUS_LINE[status]]
         for name, value in (*cycle.default_headers, *headers):
-            lines += (name, b": ", value, b"\r\n")
             if name == b"connection" and value == b"close":
                 cycle.keep_alive = False
+            else:
+                lines += (name, b": ", value, b"\r\n")
         lines.append(head)
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
