@@ -123,6 +123,9 @@ def check(engine: Engine, selection: Selection, expected: list[EventRow]) -> Non
     assert dict(queries.count_by(engine, selection, "status_class")) == Counter(
         f"{row.status_code // 100}xx" for row in expected if row.status_code
     )
+    fields = ("level", "environment", "status_class", "service")
+    each = {field: queries.count_by(engine, selection, field, limit=2) for field in fields}
+    assert queries.count_by_each(engine, selection, fields, limit=2) == each
     buckets = Counter(row.ts // DAY * DAY for row in expected)
     assert queries.histogram(engine, selection, DAY) == [Bucket(start, n) for start, n in sorted(buckets.items())]
     split = Counter((row.ts // HOUR * HOUR, row.level) for row in expected)

@@ -1,6 +1,6 @@
 """Queries: what is asked of stored events. Every value travels as a parameter. Who may ask what is decided in core."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -340,6 +340,35 @@ def count_by(
         comment=comment,
     )
     return [("" if text == EMPTY else text, rows) for text, rows in found]
+
+
+def count_by_each(
+    engine: Engine, selection: Selection, fields: Sequence[str], *, limit: int = 100, comment: str = ""
+) -> dict[str, list[tuple[str, int]]]:
+    """Return what `count_by` does for each of several fields of COUNTED, in one pass over the events."""
+    condition, params = where(selection)
+    names = [f"v{number}" for number in range(len(fields))]
+    values = ", ".join(f"{COUNTED[field]} AS {name}" for field, name in zip(fields, names, strict=True))
+    texts = ", ".join(f"toString({name})" for name in names)
+    listed, sets = ", ".join(names), ", ".join(f"({name})" for name in names)
+    # One row more of each: the one without a value, which is left out below.
+    found = engine.query(
+        f"SELECT place, [{texts}] AS texts, rows FROM (SELECT grouping({listed}) AS place, {listed}, count() AS rows"
+        f" FROM (SELECT {values} FROM events WHERE {condition}) GROUP BY GROUPING SETS ({sets}))"
+        f" ORDER BY place, rows DESC, {listed} LIMIT {limit + 1} BY place",
+        params,
+        row=tuple[int, list[str], int],
+        comment=comment,
+    )
+    # `place` has a bit for each name, the first one highest, and the bit of the one that was grouped by is not set.
+    places = {(1 << len(fields)) - 1 - (1 << (len(fields) - 1 - number)): number for number in range(len(fields))}
+    counted: dict[str, list[tuple[str, int]]] = {field: [] for field in fields}
+    for place, row, rows in found:
+        number = places[place]
+        field, text = fields[number], row[number]
+        if (text or field in NAMED) and len(counted[field]) < limit:
+            counted[field].append(("" if text == EMPTY else text, rows))
+    return counted
 
 
 def histogram(

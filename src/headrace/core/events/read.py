@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -108,11 +108,13 @@ def surroundings(
     return Surroundings(newer[::-1], older)
 
 
-def facets(house: "House", who: Principal, *, project_id: int, filters: Filters) -> dict[str, Counted]:
-    """Count events by each of FACETS, most first."""
+def facets(
+    house: "House", who: Principal, *, project_id: int, filters: Filters, fields: Sequence[str] = FACETS
+) -> dict[str, Counted]:
+    """Count events by each of the fields, most first."""
     selection = selected(house, who, project_id, filters)
     with asked():
-        return {field: queries.count_by(house.store.engine, selection, field, limit=MOST_VALUES) for field in FACETS}
+        return queries.count_by_each(house.store.engine, selection, fields, limit=MOST_VALUES)
 
 
 def counts(house: "House", who: Principal, *, project_id: int, filters: Filters, by: str) -> Counted:
