@@ -14,6 +14,7 @@ from headrace.core.refusals import Kind, Refusal
 from headrace.wire import body
 
 TEXT = b'{"message":"the quick brown fox"}' * 100
+ROOM = body.Room(1 << 30)
 UNSIZED = zstandard.ZstdCompressor(write_content_size=False)
 
 
@@ -50,7 +51,7 @@ def arriving(*chunks: bytes, ends: bool = True) -> Any:
 
 
 def read(*chunks: bytes, limit: int = 10_000, headers: dict[bytes, bytes] | None = None) -> bytes:
-    return asyncio.run(body.read(arriving(*chunks), headers or {}, limit))
+    return asyncio.run(body.read(arriving(*chunks), headers or {}, limit, ROOM.share()))
 
 
 @pytest.mark.parametrize(("name", "compress"), COMPRESSED)
@@ -102,7 +103,7 @@ def test_a_declared_length_is_refused_before_reading() -> None:
         pytest.fail("nothing was to be read")
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(body.read(never, {b"content-length": b"10001"}, 10_000))
+        asyncio.run(body.read(never, {b"content-length": b"10001"}, 10_000, ROOM.share()))
     assert refused.value.kind is Kind.TOO_LARGE
 
 
@@ -115,7 +116,7 @@ def test_a_body_that_grows_beyond_the_limit_is_refused() -> None:
 
 def test_a_sender_that_leaves_is_told_apart() -> None:
     with pytest.raises(body.Disconnected):
-        asyncio.run(body.read(arriving(b"x", ends=False), {}, 10))
+        asyncio.run(body.read(arriving(b"x", ends=False), {}, 10, ROOM.share()))
 
 
 def test_a_sender_that_stalls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +127,7 @@ def test_a_sender_that_stalls_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         return {}
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(body.read(silent, {}, 10))
+        asyncio.run(body.read(silent, {}, 10, ROOM.share()))
     assert refused.value.kind is Kind.INVALID
 
 
@@ -147,3 +148,18 @@ def test_a_sender_that_stalls_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_what_is_read_as_json(content_type: str, good: bool) -> None:
     assert body.json_like(content_type) is good
+
+
+def test_large_bodies_share_a_room() -> None:
+    room = body.Room(400_000)
+    first, second = room.share(), room.share()
+    large = b"x" * 300_000
+    assert asyncio.run(body.read(arriving(large), {}, 1 << 20, first)) == large
+    assert asyncio.run(body.read(arriving(b"small"), {}, 1 << 20, second)) == b"small"
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(body.read(arriving(large), {}, 1 << 20, second))
+    assert refused.value.kind is Kind.UNAVAILABLE
+    second.release()
+    first.release()
+    assert room.held == 0
+    assert asyncio.run(body.read(arriving(large), {}, 1 << 20, room.share())) == large

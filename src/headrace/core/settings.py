@@ -152,6 +152,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_batch: Annotated[
         int, Rule("Bytes of a body with many events, decompressed.", "Documented default.", 1_024, 1 << 30)
     ] = 32 * MIB
+    bodies_memory: Annotated[
+        int,
+        Rule(
+            "Bytes of large request bodies held at once.", "Beyond it 503: uploads must not end the server.", 64 * MIB
+        ),
+    ] = 256 * MIB
     request_seconds: Annotated[
         int, Rule("Longest time one request may take.", "Then the caller gets a 503.", 1, 3_600)
     ] = 30

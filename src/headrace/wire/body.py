@@ -20,6 +20,8 @@ IDLE_SECONDS = 15.0
 WHOLE_SECONDS = 300.0
 # Larger bodies are decompressed in a thread, so that one request does not hold up every other.
 INLINE_BYTES = 128 * 1024
+FULL = "Service temporarily unavailable - too many uploads"
+FULL_SECONDS = 5
 # Two layers are what a proxy may add to what a client sent; more is nobody's honest request.
 MAX_ENCODINGS = 2
 # A client that flushes each line as a member of its own sends as many as lines; each costs microseconds.
@@ -47,10 +49,46 @@ def json_like(content_type: str) -> bool:
     return plain in _PLAIN_TYPES or plain.endswith("+json")
 
 
-async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, exchange: Exchange | None = None) -> bytes:
+class Room:
+    """The memory that the bodies of all requests may hold together; small ones (`INLINE_BYTES`) are not counted."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+    def share(self) -> "Share":
+        return Share(self)
+
+
+class Share:
+    """What one request holds of the room, until `release`."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.held = 0
+
+    def hold(self, size: int) -> None:
+        """Hold at least `size` bytes; raises unavailable where the room has not got them."""
+        more = size - self.held
+        if size <= INLINE_BYTES or more <= 0:
+            return
+        if self.room.held + more > self.room.most:
+            raise Refusal(Kind.UNAVAILABLE, FULL, retry_after=FULL_SECONDS, close=True)
+        self.room.held += more
+        self.held = size
+
+    def release(self) -> None:
+        self.room.held -= self.held
+        self.held = 0
+
+
+async def read(
+    receive: Receive, headers: Mapping[bytes, bytes], limit: int, share: Share, exchange: Exchange | None = None
+) -> bytes:
     """Return the whole body, decompressed, of at most `limit` bytes; at once from the exchange when it has arrived.
 
-    Raises `too_large`, `media_type` (an encoding that is not known), `invalid` (broken or stalled) and `Disconnected`.
+    Raises `too_large`, `media_type` (an encoding that is not known), `invalid` (broken or stalled), `unavailable` (the
+    share finds no room) and `Disconnected`.
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
@@ -60,17 +98,19 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, exc
         raw = exchange.body()
         if len(raw) > limit:
             raise too_large(limit)
+        share.hold(len(raw))
     else:
-        raw = await _collect(receive, limit)
+        raw = await _collect(receive, limit, share)
     for name in reversed(encodings):
         if len(raw) > INLINE_BYTES:
             raw = await asyncio.to_thread(decompress, name, raw, limit)
         else:
             raw = decompress(name, raw, limit)
+        share.hold(len(raw))
     return raw
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
+async def _collect(receive: Receive, limit: int, share: Share) -> bytes:
     chunks: list[bytes] = []
     size = 0
     latest = asyncio.get_running_loop().time() + WHOLE_SECONDS
@@ -86,6 +126,7 @@ async def _collect(receive: Receive, limit: int) -> bytes:
         size += len(chunk)
         if size > limit:
             raise too_large(limit)
+        share.hold(size)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)

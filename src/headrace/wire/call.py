@@ -18,6 +18,7 @@ from headrace.wire.listener import EXTENSION, Exchange
 if TYPE_CHECKING:
     from headrace.core.house import House
     from headrace.core.limits.windows import Standing
+    from headrace.wire.body import Share
     from headrace.wire.door import Door, Route
 
 Scope = MutableMapping[str, Any]
@@ -84,6 +85,7 @@ class Call:
         self.rates: tuple[Standing, ...] = ()
         self.added: list[Header] = []
         self.body = b""
+        self.share: Share | None = None
         self.stream: Stream | None = None
 
     @property

@@ -45,6 +45,7 @@ class Origin:
             (route.method, route.template): (door, route) for door in doors for route in routes_of(door) if route.hot
         }
         self.origins = frozenset(origin.encode() for origin in house.settings.cors_origins)
+        self.room = body.Room(house.settings.bodies_memory)
         self.in_flight: dict[Labels, float] = {}
         house.counters.gauge("requests_in_flight", lambda: dict(self.in_flight))
 
@@ -61,6 +62,8 @@ class Origin:
         try:
             await self._serve(call, reply)
         finally:
+            if call.share is not None:
+                call.share.release()
             self._count(call, reply.status, time.perf_counter() - started)
 
     async def _serve(self, call: Call, reply: "Reply") -> None:
@@ -144,7 +147,8 @@ class Origin:
 
     async def _read(self, call: Call, door: Door, terms: Terms) -> None:
         limit: int = getattr(self.house.settings, terms.body or "")
-        call.body = await body.read(call.receive, call.headers, limit, call.exchange)
+        call.share = self.room.share()
+        call.body = await body.read(call.receive, call.headers, limit, call.share, call.exchange)
         if not door.reads(call.header("content-type") or ""):
             raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Type")
         self.house.counters.add("request_bytes_total", (("door", door.name),), len(call.body))
