@@ -208,6 +208,9 @@ def test_a_search_that_cannot_be_understood(visitor: Visitor) -> None:
     part = visitor.get(f"{PROJECT}/logs?q=level:eror", headers={"HX-Request": "true"})
     assert (part.status_code, part.headers["hx-retarget"]) == (200, "#complaint")
     assert visitor.get(f"{PROJECT}/logs?from=yesterday").status_code == 400
+    for path, target, stays in (("?from=x", "explorer", True), ("/rows?cursor=x&before=0", "", False)):
+        part = visitor.get(f"{PROJECT}/logs{path}", headers={"HX-Request": "true", "HX-Target": target})
+        assert (part.status_code, "hx-retarget" in part.headers, 'id="complaint"' in part.text) == (400, stays, stays)
     assert visitor.get(f"{PROJECT}/logs?cursor=x").status_code == 400
     assert "Log not found" in visitor.get(f"{PROJECT}/logs?event=x").text
     assert visitor.get(f"{PROJECT}/logs/values?field=x").status_code == 400

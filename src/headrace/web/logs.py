@@ -14,7 +14,7 @@ from headrace.eventstore.search.fields import LEVELS
 from headrace.kit import times
 from headrace.web import facets, forms, hostile, live, query, shown, view
 from headrace.web.period import PRESETS
-from headrace.web.rendering import fragment, page, partial_wanted
+from headrace.web.rendering import STAYS, fragment, page, partial_wanted
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
 from headrace.wire.call import Answer, Call
@@ -144,8 +144,7 @@ def _misunderstood(call: Call, seen: View) -> Answer:
     at = problem.position - 1
     complaint = (problem.sentence, problem.position, seen.search[:at], seen.search[at : at + 1], seen.search[at + 1 :])
     if partial_wanted(call):
-        stays = ((b"hx-retarget", b"#complaint"), (b"hx-reselect", b"#complaint"), (b"hx-push-url", b"false"))
-        return fragment("complaint.html", *stays, complaint=complaint)
+        return fragment("complaint.html", *STAYS, complaint=complaint)
     return page(
         call,
         "logs.html",

@@ -16,6 +16,13 @@ from headrace.wire.headers import Header
 
 HTML = b"text/html; charset=utf-8"
 SEE_OTHER = 303
+# Has the browser put an answer where complaints stand, and keep everything else.
+STAYS: tuple[Header, ...] = (
+    (b"hx-retarget", b"#complaint"),
+    (b"hx-reselect", b"#complaint"),
+    (b"hx-reswap", b"outerHTML"),
+    (b"hx-push-url", b"false"),
+)
 TEMPLATES = Path(__file__).parent / "templates"
 THOUSAND = 1_000
 BAR_HEIGHT = 100

@@ -5,7 +5,7 @@ import asyncio
 from headrace.core.limits.windows import Budget
 from headrace.core.refusals import Kind, Refusal, forbidden
 from headrace.web import assets, browser, errors, forms, keys, logs, people, projects
-from headrace.web.rendering import HTML, fragment, here, moved, page, partial_wanted
+from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
 from headrace.web.routing import PERSON
 from headrace.wire import admission
 from headrace.wire.call import Answer, Call
@@ -104,7 +104,9 @@ def render(refusal: Refusal, call: Call) -> Answer:
     status = STATUS.get(refusal.kind, 500)
     text = refusal.text if status < 500 or refusal.kind is Kind.UNAVAILABLE else "Something went wrong here."  # noqa: PLR2004
     if partial_wanted(call):
-        return fragment("refused.html", status=status, text=text, request_id=call.request_id)
+        # What would have replaced the explorer leaves it as it is, and says why beside it.
+        whole = call.header("hx-target") == "explorer"
+        return fragment("refused.html", *(STAYS if whole else ()), status=status, text=text, whole=whole)
     signed_in = call.principal is not None
     return page(call, "error.html", status=status, bare=True, text=text, code=status, signed_in=signed_in)
 

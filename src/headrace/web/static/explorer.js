@@ -93,7 +93,7 @@
       width: box.clientWidth,
       height: box.clientHeight,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [6, 4, 0, 0],
+      padding: [6, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { range: () => [data.starts[0], end] }, y: { range: () => [0, most * 1.04] } },

@@ -42,6 +42,9 @@ document.addEventListener("click", (event) => {
   }
 });
 
+document.addEventListener("htmx:sendError", () => say("The server cannot be reached"));
+document.addEventListener("htmx:timeout", () => say("The server took too long"));
+
 const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
 
 document.addEventListener("keydown", (event) => {
