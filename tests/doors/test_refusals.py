@@ -95,6 +95,15 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("ledger", "GET", "/api/v1/logs/facets"): Case("/api/v1/logs/facets", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/counts"): Case("/api/v1/logs/counts", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/histogram"): Case("/api/v1/logs/histogram", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/values"): Case("/api/v1/logs/stats/values", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/histogram"): Case(
+        "/api/v1/logs/stats/histogram", query=QUERY, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/logs/stats/quantiles"): Case(
+        "/api/v1/logs/stats/quantiles", query=QUERY, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/logs/stats/patterns"): Case("/api/v1/logs/stats/patterns", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/compare"): Case("/api/v1/logs/stats/compare", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/tail"): Case("/api/v1/logs/tail", query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/logs/{log_id}"): Case("/api/v1/logs/" + "0" * 32, query=QUERY, foreign=PROJECT),
     ("ledger", "GET", "/api/v1/errors/list"): Case("/api/v1/errors/list", query=QUERY, foreign=PROJECT),

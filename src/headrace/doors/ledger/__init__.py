@@ -2,7 +2,20 @@
 
 from urllib.parse import parse_qs
 
-from headrace.doors.ledger import accounts, auth, groups, health, ingest, keys, logs, panels, projects, queue, tail
+from headrace.doors.ledger import (
+    accounts,
+    auth,
+    groups,
+    health,
+    ingest,
+    keys,
+    logs,
+    panels,
+    projects,
+    queue,
+    stats,
+    tail,
+)
 from headrace.doors.ledger.envelope import Problem, render
 from headrace.wire.door import Door
 
@@ -43,6 +56,7 @@ DOOR = Door(
         *panels.ROUTES,
         *queue.ROUTES,
         *logs.ROUTES,
+        *stats.ROUTES,
         *tail.ROUTES,
         *groups.ROUTES,
     ),
