@@ -35,7 +35,7 @@ def drained(project: Project, name: str, *errors: ErrorSummary, rows: int = 10, 
 
 
 def seen(project: Project, at: int, rows: int = 1, mark: str = MARK, **fields: Any) -> ErrorSummary:
-    facts = {
+    facts: dict[str, Any] = {
         "error_type": "ValueError",
         "error_message": "no",
         "platform": "python",
