@@ -344,7 +344,7 @@
     source = new EventSource(place.dataset.live);
     const opened = source;
     source.addEventListener("row", (event) => { waiting.push(event.data); seen += 1; });
-    source.addEventListener("lost", (event) => { lost += Number(event.data); });
+    source.addEventListener("lost", (event) => { lost += Number(event.data); seen += Number(event.data); });
     source.addEventListener("end", (event) => { opened.close(); tellLive(`Ended: ${event.data}`); source = null; });
     source.addEventListener("error", () => { if (source === opened) tellLive(opened.readyState === 2 ? "Not connected" : "Connecting again…"); });
     source.addEventListener("begin", () => tellLive("Live"));
@@ -386,13 +386,18 @@
     lost += all.length - shownNow.length;
     const added = document.createElement("template");
     added.innerHTML = shownNow.reverse().join("");
-    const rows_ = [...added.content.children].filter((row) => !$(`tr[data-id="${row.dataset.id}"]`, body));
+    const known = new Set(rows().map((row) => row.dataset.id));
+    const rows_ = [...added.content.children].filter((row) => !known.has(row.dataset.id));
     if (lost) rows_.push(note(`${lost} ${lost === 1 ? "event is" : "events are"} not shown here: they came faster than a page can show them.`));
     lost = 0;
     body.prepend(...rows_);
     for (const row of rows_) if (window.htmx) window.htmx.process(row);
-    const every = rows();
-    for (const row of every.slice(MOST_ROWS)) row.remove();
+    if (body.children.length <= MOST_ROWS) return;
+    // The list ends where rows went: going on from the old end would leave a gap.
+    for (const row of [...body.children].slice(MOST_ROWS)) row.remove();
+    const end = note("Older events left this page while it was live.");
+    end.className = "more";
+    body.lastElementChild.replaceWith(end);
   }
   setInterval(flow, 250);
 
