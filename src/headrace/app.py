@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from headrace.core import house as rooms
 from headrace.core import idempotency, keys
-from headrace.core.events import tail
+from headrace.core.events import deletions, tail
 from headrace.core.groups.fold import fold
 from headrace.core.house import House
 from headrace.core.identity import sessions
@@ -50,6 +50,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
 
         def on_drained(drained: Drained) -> None:
             fold(found[0], drained)
+            deletions.replayed(found[0], drained)
 
         store = Store.open(settings.data / "events", options=options(settings), clock=clock, on_drained=on_drained)
         opened.callback(store.stop)
@@ -132,6 +133,7 @@ class Upkeep:
         while not self.stopping.wait(FLUSH_SECONDS):
             purged += FLUSH_SECONDS
             attempt(lambda: keys.usage.flush(self.house))
+            attempt(lambda: deletions.work(self.house))
             if purged >= PURGE_SECONDS:
                 purged = 0.0
                 attempt(lambda: idempotency.purge(self.house))

@@ -44,6 +44,10 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import search
 
             return search.run
+        case "export":
+            from headrace.cli import export
+
+            return export.run
         case "tail":
             from headrace.cli import tail
 

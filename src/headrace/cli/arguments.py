@@ -145,6 +145,7 @@ def _searching(verbs: Any) -> None:
     verb.add_argument("--to", dest="until", metavar="TIME", help="up to this time, likewise")
     verb.add_argument("--limit", type=whole(1, 1_000_000), default=100, metavar="N", help="most logs to print [100]")
     verb.add_argument("--json", action="store_true", help="print each log as one line of JSON")
+    _exporting(verbs)
     verb = _verb(verbs, "tail", "Print logs as they arrive at a running server, until Ctrl-C.")
     verb.add_argument(
         "query", nargs="*", metavar="QUERY", help="search language (docs/search.md); after -- if it begins with -"
@@ -154,6 +155,26 @@ def _searching(verbs: Any) -> None:
         "--lines", type=whole(0, 1000), default=10, metavar="N", help="how many of the latest logs to begin with [10]"
     )
     verb.add_argument("--json", action="store_true", help="print each log as one line of JSON")
+
+
+def _exporting(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "export",
+        "Write the logs that a search finds on a running server into a file, newest first.",
+        "Example: headrace export 'level:error' --from 7d --format csv --output errors.csv\n"
+        "The file appears when it is whole. What the server's limits leave out is told.",
+    )
+    verb.add_argument(
+        "query", nargs="*", metavar="QUERY", help="search language (docs/search.md); after -- if it begins with -"
+    )
+    _where(verb)
+    verb.add_argument("--from", dest="since", metavar="TIME", help="from this time on: ISO 8601, or 15m, 2h, 7d ago")
+    verb.add_argument("--to", dest="until", metavar="TIME", help="up to this time, likewise")
+    verb.add_argument(
+        "--format", choices=("ndjson", "csv", "parquet"), default="ndjson", help="form of the file [ndjson]"
+    )
+    verb.add_argument("--output", metavar="FILE", help="file to write; it must not exist [standard output]")
 
 
 def _keys(verbs: Any) -> None:

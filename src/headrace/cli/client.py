@@ -20,6 +20,7 @@ LOCAL = {"127.0.0.1", "localhost", "::1"}
 # These name the server to talk to; the settings of a server are in core.
 URL_VARIABLE = "HEADRACE_URL"
 KEY_VARIABLE = "HEADRACE_KEY"
+CHUNK = 1 << 18
 
 
 class LostError(Exception):
@@ -102,6 +103,18 @@ class Client:
                     yield line.decode().rstrip("\r\n")
             else:
                 yield _whole(response)
+
+    def fetch(self, path: str, *, query: Mapping[str, Any]) -> Iterator[bytes | Answer]:
+        """Yield first the answer (its body only when it is a refusal), then a file's bytes as they come."""
+        with self._answered("GET", path, query, None, {}) as response:
+            if response.status != http.HTTPStatus.OK:
+                yield _whole(response)
+                return
+            yield Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, b"")
+            while piece := response.read1(CHUNK):
+                yield piece
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
 
     @contextlib.contextmanager
     def _answered(

@@ -24,13 +24,7 @@ SHOWN_ELSEWHERE = frozenset(
 
 def run(given: Namespace) -> int:
     where = target(given)
-    query = " ".join(given.query)
-    now = clock.now()
-    wanted: dict[str, Any] = {"project_id": where.project_id} | ({"q": query} if query else {})
-    if given.since or given.until:
-        # The API takes both ends or none.
-        wanted["periodFrom"] = times.show(moment(given.since, now, "--from") if given.since else times.FIRST)
-        wanted["periodTo"] = times.show(moment(given.until, now, "--to") if given.until else times.LAST)
+    wanted = asked(given, where.project_id)
     found = 0
     for log in pages(where, wanted, given.limit):
         show(log, given.json)
@@ -38,6 +32,17 @@ def run(given: Namespace) -> int:
     if not found and not given.json:
         note("nothing found")
     return 0
+
+
+def asked(given: Namespace, project_id: int) -> dict[str, Any]:
+    """Return the parameters of a search: project, query and period."""
+    query, now = " ".join(given.query), clock.now()
+    wanted: dict[str, Any] = {"project_id": project_id} | ({"q": query} if query else {})
+    if given.since or given.until:
+        # The API takes both ends or none.
+        wanted["periodFrom"] = times.show(moment(given.since, now, "--from") if given.since else times.FIRST)
+        wanted["periodTo"] = times.show(moment(given.until, now, "--to") if given.until else times.LAST)
+    return wanted
 
 
 def moment(text: str, now: int, flag: str) -> int:

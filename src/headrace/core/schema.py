@@ -230,6 +230,29 @@ folded_segments = sa.Table(
     sa.Column("name", sa.String(255), primary_key=True),
     _column("folded_at", Time),
 )
+deletions = sa.Table(
+    "deletions",
+    METADATA,
+    _id(),
+    _column("organization_id", Id),
+    _column("project_id", Id),
+    _maybe("account_id", Id, sa.ForeignKey("accounts.id")),
+    # The server that carries it out: only that one knows what waits in its durable log.
+    _column("node", sa.Integer),
+    _column("filters", Json),
+    # Every event taken before the request has a lower id, of those that this server gives.
+    _column("last_id", sa.BigInteger),
+    _column("state", sa.String(16)),
+    _maybe("reason", sa.Text),
+    _maybe("matched", sa.BigInteger),
+    _column("deleted", sa.BigInteger),
+    _column("created_at", Time),
+    _maybe("started_at", Time),
+    _maybe("finished_at", Time),
+    sa.ForeignKeyConstraint(["organization_id", "project_id"], ["projects.organization_id", "projects.id"]),
+    sa.Index(None, "project_id", "id"),
+    sa.Index(None, "state"),
+)
 
 # groups
 error_groups = sa.Table(

@@ -143,6 +143,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("Live tails of this server at once.", "Each holds a connection and up to 1 MiB of logs.", 1, 10_000)
     ] = 1_000
 
+    export_rows: Annotated[
+        int,
+        Rule("Logs of one export.", "The rest is asked for by period; a file has to be opened too.", 1, 1_000_000_000),
+    ] = 1_000_000
+    export_seconds: Annotated[
+        int,
+        Rule("Longest time one export may be read for.", "It reads beside the searches of everybody.", 1, 86_400),
+    ] = 600
+
     body_limit: Annotated[
         int, Rule("Bytes of an ordinary request body, decompressed.", "Documented default.", 1_024, 1 << 30)
     ] = 64 << 10

@@ -5,6 +5,8 @@ from urllib.parse import parse_qs
 from headrace.doors.ledger import (
     accounts,
     auth,
+    deletions,
+    export,
     groups,
     health,
     ingest,
@@ -58,6 +60,8 @@ DOOR = Door(
         *logs.ROUTES,
         *stats.ROUTES,
         *tail.ROUTES,
+        *export.ROUTES,
+        *deletions.ROUTES,
         *groups.ROUTES,
     ),
     hot=ingest.HOT,
