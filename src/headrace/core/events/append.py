@@ -1,7 +1,7 @@
 """Taking events in: quota and queue room are reserved, then the durable log has them. Runs on the event loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.core.events.tail import Hub
@@ -46,7 +46,7 @@ def append(house: "House", project: "Project", events: Sequence[Event]) -> Accep
             now,
             retention_class(project.retention_days),
             taken,
-            later=asyncio.get_running_loop().call_soon,
+            later=at_the_end_of_this_turn(),
         )
     except BaseException as error:  # Whatever it was, nothing was appended, and the quota is not spent.
         quota.refund(house, project.project_id, rows)
@@ -56,6 +56,14 @@ def append(house: "House", project: "Project", events: Sequence[Event]) -> Accep
     accepted = Accepted(rows, appended.first_id, now, appended.commit)
     house.part(Hub).offer(project, accepted, taken, appended.size)
     return accepted
+
+
+def at_the_end_of_this_turn() -> Callable[[Callable[[], None]], object] | None:
+    """Return what puts work off until this turn of the event loop is over; None where no loop runs."""
+    try:
+        return asyncio.get_running_loop().call_soon
+    except RuntimeError:
+        return None
 
 
 async def durable(house: "House", project: "Project", accepted: Accepted) -> None:
