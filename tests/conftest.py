@@ -4,6 +4,7 @@ The metadata half of the house runs on SQLite and on PostgreSQL: `house` is para
 """
 
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -26,6 +27,9 @@ from headrace.core.settings import Settings
 from headrace.kit import times
 from headrace.kit.database import Database
 from headrace.kit.passwords import Passwords
+
+# A suite that was started in the background has SIGINT ignored, and so would every program that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECRET = "f3a1c5e7092b4d6880aa1133557799bb" * 2
 ADDRESS = "192.0.2.7"
