@@ -226,3 +226,15 @@ def test_a_project_is_deleted_up_to_a_time(engine: Engine, tenant: int, segment_
     assert queries.count(engine, Selection(tenant=tenant, project=7)) == 3
     assert queries.count(engine, Selection(tenant=tenant, project=8)) == 4
     assert queries.delete_project_before(engine, tenant, 7, ARRIVAL + 10) == 0
+
+
+def test_the_engine_knows_how_old_its_oldest_events_are(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
+    segment = segment_of([group(tenant, [event()])])
+    engine.insert_segment(segment.path, token=segment.name)
+    engine.oldest_until = 0.0
+    assert engine.holds_before(ARRIVAL)
+    assert 0 < engine.oldest <= ARRIVAL
+    assert not engine.holds_before(engine.oldest)
+    engine.arrived(engine.oldest - DAY)
+    assert not engine.holds_before(engine.oldest)
+    assert engine.holds_before(engine.oldest + 1)

@@ -13,7 +13,7 @@ import msgspec
 
 from headrace.eventstore import quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
-from headrace.eventstore.segments import Segment
+from headrace.eventstore.segments import DAY, Segment
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,7 @@ class Drain:
     def drain(self, segment: Segment, *, sift: bool = False) -> None:
         """Insert, verify, tell, forget. With `sift`, put what cannot be read into the quarantine first."""
         bad = 0
+        self.engine.arrived(min((day for _, _, day in segment.arrivals), default=0) * DAY)
         if sift and not quarantine.readable(self.engine, segment.path):
             bad = quarantine.sift(self.engine, segment)
         else:

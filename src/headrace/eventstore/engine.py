@@ -17,6 +17,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from headrace.eventstore import schema
+from headrace.eventstore.schema import DAY
 from headrace.kit import clock as wall
 
 Row = TypeVar("Row")
@@ -33,6 +34,13 @@ REFUSED: dict[int, tuple[str, str]] = {
     CANCELLED: ("cancelled", "The search was cancelled."),
     427: ("pattern", "The pattern is not a valid regular expression."),
 }
+
+
+OLDEST_SECONDS = 60.0
+# The partition is written as (day of arrival, retention); a table without parts says 0, which bounds nothing.
+OLDEST_DAY = """
+SELECT min(toUInt32OrZero(extract(partition, '[0-9]+'))) FROM system.parts
+WHERE active AND database = currentDatabase() AND table = 'events'"""
 
 
 class EngineError(Exception):
@@ -106,6 +114,7 @@ class Engine:
         self.draining = threading.Lock()
         self.closed = False
         self.asked = self.refused = 0
+        self.oldest, self.oldest_until = 0, 0.0
         self.seconds = 0.0
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -174,6 +183,26 @@ class Engine:
     def reserved(self) -> Iterator[Client]:
         with self.draining:
             yield self.drainer
+
+    def holds_before(self, received_at: int) -> bool:
+        """Tell whether events may be stored that arrived earlier.
+
+        Parts know the day of arrival of what they hold. What is inserted later lowers the bound by `arrived`; it is
+        asked for again, once a minute at most, when the question passes it. Into a server others insert too: True.
+        """
+        if not self.embedded:
+            return True
+        if received_at <= self.oldest:
+            return False
+        if time.monotonic() >= self.oldest_until:
+            self.oldest_until = time.monotonic() + OLDEST_SECONDS
+            (day,) = self.one(OLDEST_DAY, row=tuple[int])
+            self.oldest = day * DAY
+        return received_at > self.oldest
+
+    def arrived(self, received_at: int) -> None:
+        """Note, before an insert, the oldest arrival in it."""
+        self.oldest = min(self.oldest, received_at)
 
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""
