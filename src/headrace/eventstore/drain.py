@@ -13,7 +13,8 @@ import msgspec
 
 from headrace.eventstore import quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
-from headrace.eventstore.segments import DAY, Segment
+from headrace.eventstore.segments import Segment
+from headrace.kit.times import HOUR
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,6 @@ PROJECTS = f"""
 SELECT tenant, project, intDiv(received_at, 86400000000) AS day, count() FROM events WHERE {OF_SEGMENT}
 GROUP BY tenant, project, day ORDER BY tenant, project, day"""
 
-HOUR = 3_600_000_000
 ERRORS = f"""
 SELECT tenant, project, error_fingerprint, ts - positiveModulo(ts, {HOUR}) AS hour, count(), min(ts), max(ts),
   argMax(error_type, (ts, id)) AS type, argMax(error_message, (ts, id)) AS message,
@@ -171,7 +171,7 @@ class Drain:
     def drain(self, segment: Segment, *, sift: bool = False) -> None:
         """Insert, verify, tell, forget. With `sift`, put what cannot be read into the quarantine first."""
         bad = 0
-        self.engine.arrived(min((day for _, _, day in segment.arrivals), default=0) * DAY)
+        self.engine.arrived(segment.first_day)
         if sift and not quarantine.readable(self.engine, segment.path):
             bad = quarantine.sift(self.engine, segment)
         else:

@@ -17,8 +17,8 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from headrace.eventstore import schema
-from headrace.eventstore.schema import DAY
 from headrace.kit import clock as wall
+from headrace.kit.times import DAY
 
 Row = TypeVar("Row")
 Parameters = Mapping[str, Any]

@@ -106,7 +106,7 @@ def parts(segment: Segment, probe: Probe) -> tuple[list[bytes], list[Bad]]:
         try:
             group = msgspec.json.decode(line, type=RawGroup)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            bad.append(Bad(0, 0, arrival(segment), 0, segment.name, f"not a group of events: {reason}", shown(line)))
+            bad.append(Bad(0, 0, segment.first_day, 0, segment.name, f"not a group of events: {reason}", shown(line)))
             continue
         ones = [single(group, number) for number in range(len(group.events))]
         for number, (one, why) in enumerate(halved(ones, probe)):
@@ -117,11 +117,6 @@ def parts(segment: Segment, probe: Probe) -> tuple[list[bytes], list[Bad]]:
                 event_id = group.first_id + number
                 bad.append(Bad(group.tenant, group.project, group.received_at, event_id, segment.name, why, raw))
     return good, bad
-
-
-def arrival(segment: Segment) -> int:
-    """Return the first day of arrival of the segment, for a line that does not tell its own."""
-    return min((day for _tenant, _project, day in segment.arrivals), default=0) * schema.DAY
 
 
 def single(group: RawGroup, number: int) -> bytes:

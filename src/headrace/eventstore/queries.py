@@ -9,11 +9,11 @@ from headrace.eventstore import substring
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Compiled
+from headrace.kit.times import HOUR
 
 Row = TypeVar("Row")
 TimeColumn = Literal["ts", "received_at"]
 
-HOUR: Final = 3_600_000_000
 YEAR_1: Final = 62_135_596_800_000_000  # Microseconds from the year 1 to 1970.
 # A page is first looked for close to its end. Sorted by the key, the engine stops by itself, and a day only spares it
 # opening old parts; by arrival it has to sort all that a window holds.

@@ -8,7 +8,8 @@ import logging
 from typing import Final
 
 from headrace.eventstore.engine import Engine
-from headrace.eventstore.schema import DAY, QUARANTINE_DAYS
+from headrace.eventstore.schema import QUARANTINE_DAYS
+from headrace.kit.times import DAY
 
 log = logging.getLogger(__name__)
 

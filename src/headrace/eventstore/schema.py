@@ -6,8 +6,8 @@ The same statements serve the embedded engine and a ClickHouse server. Every one
 from typing import Final
 
 from headrace.eventstore.search import TEXT
+from headrace.kit.times import DAY
 
-DAY: Final = 86_400_000_000
 QUARANTINE_DAYS: Final = 14
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")

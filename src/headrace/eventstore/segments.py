@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.eventstore.files import Files
-
-DAY = 86_400_000_000
+from headrace.kit.times import DAY
 
 HEAD = re.compile(
     rb'\{"rows":(\d+),"tenant":(\d+),"project":(\d+),"received_at":(\d+),"retention_days":\d+,"first_id":(\d+),'
@@ -45,6 +44,11 @@ class Segment(msgspec.Struct, kw_only=True):
     def name(self) -> str:
         """The deduplication token: never used for other bytes."""
         return f"{self.first_id:019d}"
+
+    @property
+    def first_day(self) -> int:
+        """When the first day of arrival began, in microseconds; 0 for an empty segment."""
+        return min((day for _tenant, _project, day in self.arrivals), default=0) * DAY
 
     @property
     def projects(self) -> dict[tuple[int, int], int]:

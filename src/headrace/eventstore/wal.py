@@ -17,7 +17,8 @@ import msgspec
 
 from headrace.eventstore.files import Files
 from headrace.eventstore.rows import Event, Group
-from headrace.eventstore.segments import DAY, Segment, recover
+from headrace.eventstore.segments import Segment, recover
+from headrace.kit.times import DAY
 
 STOPPED = "the durable log stopped working"
 ID_BITS = 53  # Microseconds since 1970 fit until the year 2255; the node's number stands above them.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from headrace.core import keys
 from headrace.core.limits.windows import Budget, Standing
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal, rate_limited
@@ -78,3 +79,12 @@ def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], P
 def spent(standing: Standing) -> Refusal:
     budget = standing.budget
     return rate_limited(f"Rate limit exceeded: {budget.limit} requests per {budget.name}", standing.retry_after)
+
+
+def answered(call: Call, status: int, seconds: float) -> None:
+    """Count the use of a key."""
+    who = call.principal
+    if who is not None and who.key_id is not None and call.route is not None:
+        keys.usage.count(
+            call.house, who.key_id, route=call.route.template, status=status, microseconds=int(seconds * 1_000_000)
+        )

@@ -2,6 +2,7 @@
 
 from headrace.doors.apps import applications, auth, ingest, listing, statistics
 from headrace.doors.apps.envelope import Problem, render
+from headrace.wire import admission
 from headrace.wire.door import Door
 
 
@@ -19,7 +20,7 @@ DOOR = Door(
     hot=(*applications.HOT, *ingest.HOT),
     admit=auth.admit,
     peek=auth.peek,
-    answered=auth.answered,
+    answered=admission.answered,
     render=render,
     security={"M": ("bearer", "key"), "I": ("ingest",)},
     statuses=(400, 401, 404, 413, 415, 422, 429, 500, 503),

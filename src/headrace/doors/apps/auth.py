@@ -104,15 +104,6 @@ def reach(who: Principal, terms: Terms) -> None:
         raise forbidden(f"Insufficient scope: {wanted} required")
 
 
-def answered(call: Call, status: int, seconds: float) -> None:
-    """Count the use of a key."""
-    who = call.principal
-    if who is not None and who.key_id is not None and call.route is not None:
-        keys.usage.count(
-            call.house, who.key_id, route=call.route.template, status=status, microseconds=int(seconds * 1_000_000)
-        )
-
-
 def peek(call: Call) -> None:
     """Show nothing: this door has no rate headers."""
     del call

@@ -19,6 +19,7 @@ from headrace.doors.ledger import (
     tail,
 )
 from headrace.doors.ledger.envelope import Problem, render
+from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
@@ -67,7 +68,7 @@ DOOR = Door(
     hot=ingest.HOT,
     admit=auth.admit,
     peek=auth.peek,
-    answered=auth.answered,
+    answered=admission.answered,
     render=render,
     problem=Problem,
 )

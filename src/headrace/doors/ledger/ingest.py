@@ -10,6 +10,7 @@ from headrace.core.events.append import Accepted, append, durable
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.core.rules import LARGEST
 from headrace.doors.ledger import shapes
 from headrace.doors.ledger.entries import Read, read_good_batch, read_mixed_batch, read_single
 from headrace.wire import jsons
@@ -61,7 +62,7 @@ def target(call: Call) -> Project:
             raise invalid("X-Project-ID", "is required", type="missing", text="X-Project-ID is required")
         return keys.resolved_project(call.house, who, who.project_id)
     project_id = int(named) if named.isdigit() and len(named) <= 19 else 0  # noqa: PLR2004  Digits of 2^63.
-    if not 0 < project_id < 1 << 63:
+    if not 0 < project_id <= LARGEST:
         raise invalid("X-Project-ID", "must be a positive integer", text="X-Project-ID must be a positive integer")
     return keys.resolved_project(call.house, who, project_id)
 

@@ -2,6 +2,7 @@
 
 from headrace.doors.vetrai import auth, keys
 from headrace.doors.vetrai.envelope import Problem, render
+from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
@@ -43,7 +44,7 @@ DOOR = Door(
     routes=keys.ROUTES,
     admit=auth.admit,
     peek=auth.peek,
-    answered=auth.answered,
+    answered=admission.answered,
     render=render,
     problem=Problem,
     statuses=(401, 413, 415, 422, 429, 500, 503),

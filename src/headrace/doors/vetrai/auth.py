@@ -38,15 +38,6 @@ def check(call: Call) -> None:
             raise forbidden(f"Insufficient scope: {action} required")
 
 
-def answered(call: Call, status: int, seconds: float) -> None:
-    """Count the use of a key."""
-    who = call.principal
-    if who is not None and who.key_id is not None and call.route is not None:
-        keys.usage.count(
-            call.house, who.key_id, route=call.route.template, status=status, microseconds=int(seconds * 1_000_000)
-        )
-
-
 def peek(call: Call) -> None:
     """Show how the caller's address stands, for answers that count against nobody."""
     admission.show(call, (address_budget(call, "vetrai_address"),))
