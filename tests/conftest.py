@@ -22,7 +22,8 @@ from headrace.core.identity import accounts, sessions
 from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.principal import Principal
-from headrace.core.schema import METADATA, instance
+from headrace.core.schema import instance
+from headrace.core.schema.columns import METADATA
 from headrace.core.settings import Settings
 from headrace.kit import times
 from headrace.kit.database import Database

@@ -16,7 +16,7 @@ from headrace.core.limits import quota
 from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.settings import Settings
-from headrace.doors import apps, ledger, vetrai
+from headrace.doors import apps, ledger, native, vetrai
 from headrace.eventstore.drain import Drained
 from headrace.eventstore.store import Store, StoreOptions
 from headrace.kit import clock as wall
@@ -28,7 +28,7 @@ from headrace.wire import openapi
 from headrace.wire.door import Door
 from headrace.wire.origin import Origin
 
-DOORS: tuple[Door, ...] = (ledger.DOOR, vetrai.DOOR, apps.DOOR)
+DOORS: tuple[Door, ...] = (ledger.DOOR, vetrai.DOOR, apps.DOOR, native.DOOR)
 
 log = logging.getLogger(__name__)
 

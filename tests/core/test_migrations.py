@@ -12,7 +12,8 @@ from alembic.script import ScriptDirectory
 
 from headrace.core import migrations
 from headrace.core.migrations import HEAD, OldSchemaError
-from headrace.core.schema import METADATA, audit_events
+from headrace.core.schema import audit_events
+from headrace.core.schema.columns import METADATA
 from headrace.kit.database import Database
 
 

@@ -179,9 +179,18 @@ TONES = {
     "apps": Tone(
         {"error", "message"}, "message", "detail", 422, "API key required", "Invalid API key", "Invalid API key"
     ),
+    "native": Tone(
+        {"title", "status", "detail"},
+        "detail",
+        "field",
+        400,
+        "A Bearer token or an X-API-Key is required",
+        "Invalid or expired token",
+        "Invalid or expired API key",
+    ),
 }
 # Doors with budgets; the others send no rate headers.
-COUNTING = {"ledger", "vetrai"}
+COUNTING = {"ledger", "native", "vetrai"}
 SECURITY = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",

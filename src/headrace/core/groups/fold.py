@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from headrace.core.limits import quota
-from headrace.core.schema import error_group_hours, error_groups, folded_segments, projects
+from headrace.core.schema import folded_segments, projects
+from headrace.core.schema.groups import error_group_hours, error_groups
 from headrace.eventstore.drain import Drained, ErrorSummary
 from headrace.eventstore.ids import public_id
 from headrace.kit import times

@@ -10,7 +10,7 @@ from headrace.core.groups.record import STATUSES, Group, group_of
 from headrace.core.identity import members
 from headrace.core.principal import Principal
 from headrace.core.refusals import forbidden, invalid, not_found
-from headrace.core.schema import error_group_hours, error_groups
+from headrace.core.schema.groups import error_group_hours, error_groups
 from headrace.kit import times
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from headrace.core.schema import METADATA
+from headrace.core.schema.columns import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True)

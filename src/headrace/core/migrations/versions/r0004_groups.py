@@ -1,0 +1,8 @@
+"""Error groups: comments, releases, users, merges, mutes."""
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    pass

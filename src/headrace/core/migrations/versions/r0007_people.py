@@ -1,0 +1,8 @@
+"""People of an organization."""
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    pass

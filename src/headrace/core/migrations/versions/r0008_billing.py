@@ -1,0 +1,8 @@
+"""Billing: what a payment provider said."""
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,33 @@
+"""Headrace's own API: what the five documents have no words for, on paths that none of them owns."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from headrace.doors.native import auth
+from headrace.doors.native.envelope import Problem, render
+from headrace.wire import admission
+from headrace.wire.door import Door
+
+API = "/api/v1/"
+NOUNS = frozenset({"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers"})
+ROUTES: tuple[HTTPRouteHandler, ...] = ()
+
+
+def owns(method: str, path: str, query: bytes) -> bool:
+    """Tell whether a path is this door's."""
+    del method, query
+    return path.startswith(API) and path[len(API) :].partition("/")[0] in NOUNS
+
+
+DOOR = Door(
+    name="native",
+    title="Headrace",
+    owns=owns,
+    routes=ROUTES,
+    admit=auth.admit,
+    peek=auth.peek,
+    answered=admission.answered,
+    render=render,
+    problem=Problem,
+    security={"A": ("bearer", "key")},
+    statuses=(400, 401, 403, 413, 415, 429, 500, 503),
+)
