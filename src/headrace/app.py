@@ -15,6 +15,7 @@ from headrace.core.identity import sessions
 from headrace.core.limits import quota
 from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
+from headrace.core.outward import Outward
 from headrace.core.settings import Settings
 from headrace.doors import apps, ledger, native, vetrai
 from headrace.eventstore.drain import Drained
@@ -58,6 +59,8 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
             settings, limits=limits, store=store, counters=Counters(), clock=clock, passwords=passwords, db=db
         )
         found.append(house)
+        # Read now, so that a setting which is none stops the start.
+        opened.callback(house.part(Outward).close)
         recover(house)
         watch(house)
         store.start()
@@ -170,4 +173,5 @@ def close(house: House) -> None:
     house.part(Upkeep).stop()
     house.store.stop()
     attempt(lambda: keys.usage.flush(house))
+    house.part(Outward).close()
     house.close()

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 
+from headrace.kit.destinations import PORTS
 from headrace.kit.keyring import WeakSecretError, strong
 
 PREFIX = "HEADRACE_"
@@ -75,6 +76,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Origins whose pages may call the APIs from a browser.", "Off: no page has a reason to until you name it."
         ),
     ] = ()
+    outbound_allow: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Networks and hosts that requests may be sent to although they are private.",
+            "A URL given by a caller must not reach what only this server reaches; "
+            "169.254.169.254 needs an entry of its own, `169.254.169.254/32`.",
+        ),
+    ] = ()
+    outbound_ports: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Ports that requests may be sent to, single or as ranges.",
+            "A range leaves out those of databases and the like; one named alone counts.",
+        ),
+    ] = PORTS
+    outbound_https_only: Annotated[
+        bool, Rule("Send to https:// addresses alone.", "Receivers inside a house often have no certificate.")
+    ] = False
 
     secret: Annotated[
         str,
@@ -135,6 +154,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     panel_limit: Annotated[
         int, Rule("Panels of one account in one organization.", "Lists of panels are not paged.", 1, 10_000)
     ] = 200
+    people_limit: Annotated[
+        int, Rule("People of one organization.", "They are counted when one is added.", 1, 100_000_000)
+    ] = 1_000_000
+
+    levqor_writes_per_address: Annotated[
+        int, Rule("Writes per minute of one address at the Levqor API.", "Documented default.", 1, 10_000_000)
+    ] = 20
+    levqor_writes: Annotated[
+        int, Rule("Writes per minute of all addresses at the Levqor API.", "Documented default.", 1, 100_000_000)
+    ] = 200
+    levqor_reads_per_address: Annotated[
+        int, Rule("Reads per minute of one address at the Levqor API.", "So that a job can be polled.", 1, 10_000_000)
+    ] = 600
+    levqor_body_limit: Annotated[
+        int, Rule("Bytes of a body at the Levqor API, decompressed.", "Documented default.", 1_024, 1 << 30)
+    ] = 512 << 10
 
     tails_per_project: Annotated[
         int, Rule("Live tails of one project at once.", "Each is sent every log that it asks for.", 1, 10_000)
@@ -151,6 +186,61 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Rule("Longest time one export may be read for.", "It reads beside the searches of everybody.", 1, 86_400),
     ] = 600
+
+    connector_gmail_url: Annotated[
+        str, Rule("Address of the Gmail connector's mailbox.", "A proxy of yours, or a test's server.")
+    ] = "https://gmail.googleapis.com/gmail/v1/users/me/"
+    connector_google_token_url: Annotated[
+        str, Rule("Address where Google renews a token that has expired.", "As above.")
+    ] = "https://oauth2.googleapis.com/token"
+    connector_notion_url: Annotated[str, Rule("Base address of the Notion connector.", "As above.")] = (
+        "https://api.notion.com/v1/"
+    )
+    connector_slack_url: Annotated[str, Rule("Base address of the Slack connector.", "As above.")] = (
+        "https://slack.com/api/"
+    )
+    connector_telegram_url: Annotated[
+        str, Rule("Base address of the Telegram connector.", "Or of a Bot API server of your own.")
+    ] = "https://api.telegram.org/"
+    connector_answer_bytes: Annotated[
+        int,
+        Rule("Most bytes of a provider's answer to a connector.", "A page of a list is hundreds of KiB.", 64 << 10),
+    ] = 4 * MIB
+
+    billing: Annotated[
+        str,
+        Rule(
+            "Who takes payments: `stripe`, or `local`, where orders leave invoices that you mark as paid.",
+            "Complete without an account anywhere.",
+            choices=("local", "stripe"),
+        ),
+    ] = "local"
+    stripe_secret_levqor: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Signing secrets of the Stripe endpoint `/billing/webhook`, comma-separated.",
+            "Without one nobody could tell Stripe's events from anybody's. Several, while one is replaced.",
+            hidden=True,
+        ),
+    ] = ()
+    stripe_secret_vetrai: Annotated[
+        tuple[str, ...],
+        Rule("Signing secrets of the Stripe endpoint `/api/v1/webhooks/stripe`.", "As above.", hidden=True),
+    ] = ()
+    stripe_api_key: Annotated[str, Rule("Stripe's secret key.", "Wanted where `billing` is `stripe`.", hidden=True)] = (
+        ""
+    )
+    stripe_url: Annotated[str, Rule("Base address of Stripe's API.", "A proxy of yours, or a test's server.")] = (
+        "https://api.stripe.com"
+    )
+    prices: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Price of each thing for sale: `pro=price_123` under Stripe; locally `pro=2900 usd`, in minor units.",
+            "Local orders take any price id while this is empty; you then name the amount when it is paid.",
+        ),
+    ] = ()
+    currency: Annotated[str, Rule("Currency of local orders without a price.", "ISO 4217.")] = "usd"
 
     body_limit: Annotated[
         int, Rule("Bytes of an ordinary request body, decompressed.", "Documented default.", 1_024, 1 << 30)
@@ -311,6 +401,12 @@ SCHEMES = {
     "events_url": ("http://", "https://"),
     "limits_url": ("redis://", "rediss://", "valkey://", "valkeys://"),
     "public_url": ("http://", "https://"),
+    "connector_gmail_url": ("http://", "https://"),
+    "connector_google_token_url": ("http://", "https://"),
+    "connector_notion_url": ("http://", "https://"),
+    "connector_slack_url": ("http://", "https://"),
+    "connector_telegram_url": ("http://", "https://"),
+    "stripe_url": ("http://", "https://"),
 }
 
 
