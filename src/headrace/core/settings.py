@@ -20,6 +20,10 @@ TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "n
 MIB = 1 << 20
 
 
+# Without the secrets nobody could tell Stripe's events from anybody's.
+STRIPE_NEEDS = ("stripe_api_key", "stripe_secret_levqor", "stripe_secret_vetrai")
+
+
 class SettingError(Exception):
     """One line for the operator: which setting, which value, which rule."""
 
@@ -192,7 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "https://gmail.googleapis.com/gmail/v1/users/me/"
     connector_google_token_url: Annotated[
         str, Rule("Address where Google renews a token that has expired.", "As above.")
-    ] = "https://oauth2.googleapis.com/token"
+    ] = "https://oauth2.googleapis.com/token"  # noqa: S105  An address.
     connector_notion_url: Annotated[str, Rule("Base address of the Notion connector.", "As above.")] = (
         "https://api.notion.com/v1/"
     )
@@ -337,6 +341,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml: Path | None
     values = {name: _value(BY_NAME[name], value, place) for name, (value, place) in given.items()}
     if bool(values.get("certificate")) != bool(values.get("certificate_key")):
         raise SettingError("certificate and certificate_key belong together: set both, or neither")
+    if values.get("billing") == "stripe":
+        lacking = [name for name in STRIPE_NEEDS if not values.get(name)]
+        if lacking:
+            raise SettingError(f"billing is stripe, and there is no {' and no '.join(lacking)}")
     return Settings(**values)
 
 
