@@ -148,3 +148,80 @@ def test_an_address_nobody_answers_is_unreachable() -> None:
     with pytest.raises(UnreachableError), db.read():
         pass
     db.close()
+
+
+def insert(number: int) -> Callable[[sa.Connection], int]:
+    def work(connection: sa.Connection) -> int:
+        connection.execute(things.insert(), {"id": number, "name": "x"})
+        return number
+
+    return work
+
+
+def test_what_is_submitted_at_once_shares_commits_and_fails_alone(open_db: Callable[[], Database]) -> None:
+    db = open_db()
+    results: dict[int, object] = {}
+    committed: list[int] = []
+
+    def work(number: int) -> Callable[[sa.Connection], int]:
+        def run(connection: sa.Connection) -> int:
+            db.after_commit(lambda: committed.append(number))
+            found = insert(number)(connection)
+            if number % 10 == 3:
+                raise ValueError(number)
+            return found
+
+        return run
+
+    def submit(first: int) -> None:
+        for number in range(first, first + 25):
+            try:
+                results[number] = db.submit(work(number))
+            except ValueError as error:
+                results[number] = error.args[0] * -1
+
+    threads = [threading.Thread(target=submit, args=(first,)) for first in range(1, 401, 25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    good = [number for number in range(1, 401) if number % 10 != 3]
+    assert results == {number: number if number in good else -number for number in range(1, 401)}
+    assert sorted(committed) == good
+    with db.read() as connection:
+        assert connection.execute(sa.select(things.c.id).order_by(things.c.id)).scalars().all() == good
+
+
+def test_a_transaction_that_breaks_fails_all_that_share_it(tmp_path: Path) -> None:
+    db = Database.open(tmp_path / "things.db")
+    with db.write() as connection:
+        METADATA.create_all(connection)
+    other = sqlite3.connect(tmp_path / "things.db", isolation_level=None)
+    with db.write() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnreachableError, match="locked"):
+        db.submit(insert(1))
+    other.execute("ROLLBACK")
+    other.close()
+    assert db.submit(insert(1)) == 1
+    with pytest.raises(RuntimeError, match="one transaction"), db.write():
+        db.submit(insert(2))
+    assert count(db) == 1
+    db.close()
+
+
+def test_after_commit_is_told_only_of_commits(open_db: Callable[[], Database]) -> None:
+    db = open_db()
+    told: list[str] = []
+    with db.write() as connection:
+        connection.execute(things.insert(), {"id": 1, "name": "x"})
+        db.after_commit(lambda: told.append(f"kept {count(db)}"))
+        assert told == []
+    assert told == ["kept 1"]
+    with pytest.raises(sa.exc.IntegrityError), db.write() as connection:
+        db.after_commit(lambda: told.append("lost"))
+        insert(1)(connection)
+    assert told == ["kept 1"]
+    with pytest.raises(RuntimeError, match="outside"):
+        db.after_commit(lambda: None)

@@ -1,7 +1,7 @@
 """The metadata database: SQLite by default, PostgreSQL by address. Connections and transactions; no tables, no SQL.
 
-`read()` and `write()` are the only doors to it. On SQLite one named writer at a time holds a lock and BEGIN IMMEDIATE,
-so that no reader ever turns into a writer and fails; readers are query_only and see a snapshot.
+`read()`, `write()` and `submit()` are the only doors to it. On SQLite one named writer at a time holds a lock and BEGIN
+IMMEDIATE, so that no reader ever turns into a writer and fails; readers are query_only and see a snapshot.
 """
 
 import itertools
@@ -10,10 +10,10 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +28,10 @@ PROGRESS_STEPS = 50_000
 # frames, salts, checksum.
 INDEX_HEAD_BYTES = 48
 POOL, POOL_OVERFLOW, POOL_WAIT_SECONDS = 10, 20, 5
+# Submitted pieces of work that share one commit: more would let the first of them wait for long.
+GROUP = 200
+
+T = TypeVar("T")
 
 
 class UnreachableError(Exception):
@@ -72,10 +76,31 @@ class Database:
             raise RuntimeError("a verb is one transaction: write() inside write() is a bug")
         with _reachable(), self._writer() as connection:
             self._local.writing = connection
+            after: list[Callable[[], None]] = []
+            self._local.after = after
             try:
                 yield connection
             finally:
                 self._local.writing = None
+        for callback in after:
+            callback()
+
+    def submit(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run one short piece of work durably; what many threads submit at once shares a commit. Not inside write().
+
+        Returns or raises what the work did. Work that fails leaves nothing behind, and the others are not touched.
+        """
+        with self.write() as connection:
+            return work(connection)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Have something done once the current write transaction is committed; never when it is rolled back.
+
+        It runs on the thread that committed, outside the transaction, and must neither block nor raise.
+        """
+        if getattr(self._local, "writing", None) is None:
+            raise RuntimeError("after_commit() outside of a write transaction is a bug")
+        self._local.after.append(callback)
 
     def stamp(self) -> int:
         """Return a number that differs once any process has committed since; cheap enough to ask on each request."""
@@ -114,13 +139,27 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def _reader(self) -> Iterator[sa.Connection]:
-        with self.engine.connect() as connection:
+        with _answering(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writer(self) -> Iterator[sa.Connection]:
-        with self.engine.begin() as connection:
+        with _answering(), self.engine.begin() as connection:
             yield connection
+
+
+class _Submitted:
+    """One piece of work that waits for its group. Its thread sleeps on `turn` until it is done, or is to lead."""
+
+    __slots__ = ("done", "error", "result", "turn", "work")
+
+    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.turn = threading.Lock()
+        self.turn.acquire()
 
 
 class SqliteDatabase(Database):
@@ -132,6 +171,8 @@ class SqliteDatabase(Database):
         self._lock = threading.Lock()
         self._free: deque[tuple[sa.Connection, sqlite3.Connection, list[float]]] = deque()
         self._closed = False
+        self._waiting: deque[_Submitted] = deque()
+        self._leading = threading.Lock()
         with _reachable():
             self._writing = self.engine.connect()
             raw = _raw(self._writing)
@@ -149,6 +190,78 @@ class SqliteDatabase(Database):
         )
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
+
+    def submit(self, work: Callable[[sa.Connection], T]) -> T:
+        """Of the threads that submit at once, one leads: it runs the work of all in one transaction with one sync."""
+        if getattr(self._local, "writing", None) is not None:
+            raise RuntimeError("a verb is one transaction: submit() inside write() is a bug")
+        mine = _Submitted(work)
+        self._waiting.append(mine)
+        if not self._leading.acquire(blocking=False):
+            mine.turn.acquire()
+        while not mine.done:
+            self._lead()
+            if not mine.done:
+                mine.turn.acquire()
+        if mine.error is not None:
+            with _reachable():
+                raise mine.error
+        result: T = mine.result
+        return result
+
+    def _lead(self) -> None:
+        group: list[_Submitted] = []
+        callbacks: list[Callable[[], None]] = []
+        try:
+            self._run_group(group, callbacks)
+        except BaseException as error:  # noqa: BLE001  Carried to the threads that submitted.
+            # What broke the transaction itself (a full disk, a locked file) has broken it for all of them.
+            callbacks.clear()
+            self._gather(group)
+            for one in group:
+                one.error = one.error or error
+        finally:
+            self._leading.release()
+        for one in group:
+            one.done = True
+            one.turn.release()
+        # After the release: who comes from now on can lead by itself, and who came before is seen here.
+        if self._waiting and self._leading.acquire(blocking=False):
+            if self._waiting:
+                self._waiting[0].turn.release()
+            else:
+                self._leading.release()
+        for callback in callbacks:
+            callback()
+
+    def _run_group(self, group: list[_Submitted], callbacks: list[Callable[[], None]]) -> None:
+        """Take what waits, up to GROUP, once the writer is free: also what came while it was not."""
+        with _reachable(), self._writer() as connection:
+            self._local.writing = connection
+            try:
+                self._gather(group)
+                for one in group:
+                    callbacks += self._run_one(connection, one)
+            finally:
+                self._local.writing = None
+
+    def _gather(self, group: list[_Submitted]) -> None:
+        while self._waiting and len(group) < GROUP:
+            group.append(self._waiting.popleft())
+
+    def _run_one(self, connection: sa.Connection, one: _Submitted) -> list[Callable[[], None]]:
+        raw = _raw(connection)
+        after: list[Callable[[], None]] = []
+        self._local.after = after
+        raw.execute("SAVEPOINT one")
+        try:
+            one.result = one.work(connection)
+        except BaseException as error:  # noqa: BLE001  Carried to the thread that submitted it.
+            one.error = error
+            raw.execute("ROLLBACK TO one")
+            after = []
+        raw.execute("RELEASE one")
+        return after
 
     def stamp(self) -> int:
         """Read the head of the index that all processes share: every commit rewrites it, and a look costs 0.3 us."""
@@ -211,10 +324,26 @@ class SqliteDatabase(Database):
                     raw.execute("ROLLBACK")
 
 
+def driver(connection: sa.Connection) -> Any:
+    """Return the driver's own connection (sqlite3 or psycopg), in the same transaction: for statements that are hot."""
+    return connection.connection.driver_connection
+
+
 def _raw(connection: sa.Connection) -> sqlite3.Connection:
-    driver: Any = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101  Said for the type checker; the engine above makes it.
-    return driver
+    raw = driver(connection)
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101  Said for the type checker; the engine above makes it.
+    return raw
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Like `_reachable`, for statements that went to psycopg directly."""
+    import psycopg  # noqa: PLC0415  Costs 60 ms, which a house on SQLite need not pay.
+
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise UnreachableError(str(error)) from error
 
 
 @contextmanager
