@@ -158,6 +158,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     panel_limit: Annotated[
         int, Rule("Panels of one account in one organization.", "Lists of panels are not paged.", 1, 10_000)
     ] = 200
+    search_limit: Annotated[
+        int, Rule("Saved searches of one organization.", "Lists of them are not paged.", 1, 100_000)
+    ] = 1_000
+
+    alert_limit: Annotated[
+        int, Rule("Alerts of one organization.", "Each is a query over and over, as often as it says.", 1, 100_000)
+    ] = 200
+    alert_settle_seconds: Annotated[
+        int,
+        Rule(
+            "How long after its arrival an event counts for alerts.",
+            "What was acknowledged a moment ago may not be searchable yet.",
+            0,
+            3_600,
+        ),
+    ] = 5
+    alert_rows: Annotated[
+        int,
+        Rule("Events that one evaluation of an alert may read.", "It is asked again and again, unseen.", 1_000),
+    ] = 50_000_000
     people_limit: Annotated[
         int, Rule("People of one organization.", "They are counted when one is added.", 1, 100_000_000)
     ] = 1_000_000
