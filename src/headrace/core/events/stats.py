@@ -292,14 +292,14 @@ def compared(cells: Sequence[statistics.Weighed], names: Sequence[str]) -> Compa
     )
 
 
-def known(field: str, columns: Iterable[str]) -> None:
-    """Refuse a field that is neither one of the columns nor an attribute's path."""
+def known(field: str, columns: Iterable[str], said: str = "field") -> None:
+    """Refuse a field that is neither one of the columns nor an attribute's path; `said` is where it was given."""
     path = field.removeprefix(ATTRIBUTE_FIELD)
     if path == field:
         if field not in columns:
-            raise invalid("field", f"must be attributes.<name> or one of {', '.join(columns)}")
+            raise invalid(said, f"must be attributes.<name> or one of {', '.join(columns)}")
     elif not path or "\0" in path or len(field) > LONGEST_FIELD or path.count(".") >= MOST_PATH_PARTS:
-        raise invalid("field", f"an attribute's path has 1-{MOST_PATH_PARTS} parts, {LONGEST_FIELD} characters in all")
+        raise invalid(said, f"an attribute's path has 1-{MOST_PATH_PARTS} parts, {LONGEST_FIELD} characters in all")
 
 
 def stretch(house: "House", selection: Selection) -> tuple[int, int] | None:
