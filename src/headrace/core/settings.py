@@ -18,8 +18,6 @@ PREFIX = "HEADRACE_"
 UNITS = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 MIB = 1 << 20
-
-
 # Without the secrets nobody could tell Stripe's events from anybody's.
 STRIPE_NEEDS = ("stripe_api_key", "stripe_secret_levqor", "stripe_secret_vetrai")
 
@@ -155,6 +153,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_limit: Annotated[
         int, Rule("Keys of one project that are not revoked.", "Lists of keys are not paged.", 1, 100_000)
     ] = 1_000
+    workflow_limit: Annotated[
+        int, Rule("Workflows that one organization defines.", "Lists of them are not paged.", 1, 10_000)
+    ] = 200
+    source_folders: Annotated[
+        str,
+        Rule(
+            "Folders whose files workflows may read, separated as in PATH; `folder=slug` is one organization's.",
+            "Off: no request names a file of this machine until you say which.",
+        ),
+    ] = ""
     panel_limit: Annotated[
         int, Rule("Panels of one account in one organization.", "Lists of panels are not paged.", 1, 10_000)
     ] = 200

@@ -6,11 +6,11 @@ so that a row of one organization cannot hang on another's. Tables of larger roo
 
 import sqlalchemy as sa
 
-from headrace.core.schema import alerts, billing, groups, jobs, people, webhooks
+from headrace.core.schema import alerts, billing, groups, jobs, people, webhooks, workflows
 from headrace.core.schema.columns import METADATA, Flag, Id, Json, Time, column, maybe, row_id
 
 # Named so that METADATA knows their tables wherever it is used.
-ROOMS = (alerts, billing, groups, jobs, people, webhooks)
+ROOMS = (alerts, billing, groups, jobs, people, webhooks, workflows)
 
 # identity
 accounts = sa.Table(

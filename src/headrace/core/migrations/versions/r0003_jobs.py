@@ -15,6 +15,7 @@ def upgrade() -> None:
     steps()
     totals()
     schedules()
+    workflows()
     if op.get_bind().dialect.name == "postgresql":
         # A job's row is written three times within seconds: room beside it, and a vacuum that keeps up.
         op.execute(
@@ -143,3 +144,39 @@ def schedules() -> None:
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_job_leaders"),
     )
+
+
+def workflows() -> None:
+    op.create_table(
+        "workflow_definitions",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("organization_id", ID, nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("timeout_seconds", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("concurrency", sa.Integer(), nullable=False),
+        sa.Column("paused_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_by", ID, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name="fk_workflow_definitions_organization_id"
+        ),
+        sa.ForeignKeyConstraint(["created_by"], ["accounts.id"], name="fk_workflow_definitions_created_by"),
+        sa.PrimaryKeyConstraint("id", name="pk_workflow_definitions"),
+        sa.UniqueConstraint("organization_id", "name", name="uq_workflow_definitions_organization_id_name"),
+    )
+    op.create_table(
+        "workflow_workers",
+        sa.Column("organization_id", ID, nullable=False),
+        sa.Column("queue", sa.String(length=128), nullable=False),
+        sa.Column("worker", sa.String(length=128), nullable=False),
+        sa.Column("first_seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_workflow_workers_organization_id"),
+        sa.PrimaryKeyConstraint("organization_id", "queue", "worker", name="pk_workflow_workers"),
+    )
+    op.create_index("ix_workflow_workers_seen_at", "workflow_workers", ["seen_at"])
