@@ -299,7 +299,7 @@ def test_usage_is_counted_in_memory_and_written_by_the_flush(
 
     def use(times: int, status: int = 200) -> None:
         for number in range(times):
-            keys.usage.count(house, made.key_id, route="/x", status=status, microseconds=number)
+            keys.usage.count(house, made.key_id, number, route="/x", status=status)
 
     use(3)
     assert [row.requests for row in keys.usage.of_key(house, made.key_id)] == [3], "unwritten ones are shown too"
@@ -309,7 +309,7 @@ def test_usage_is_counted_in_memory_and_written_by_the_flush(
     use(1, 404)
     keys.usage.flush(house)
     other = open_house()
-    keys.usage.count(other, made.key_id, route="/x", status=200, microseconds=90)
+    keys.usage.count(other, made.key_id, 90, route="/x", status=200)
     keys.usage.flush(other)
     found = {row.status_class: (row.requests, row.sum_us, row.max_us) for row in keys.usage.of_key(house, made.key_id)}
     assert found == {2: (6, 0 + 1 + 2 + 0 + 1 + 90, 90), 4: (1, 0, 0)}
@@ -328,7 +328,7 @@ def test_usage_is_counted_in_memory_and_written_by_the_flush(
 def test_routes_of_a_key_are_bounded(house: House, ada: Principal) -> None:
     made = keys.create_organization_key(house, ada, name="k")
     for number in range(300):
-        keys.usage.count(house, made.key_id, route=f"/{number}", status=200, microseconds=1)
+        keys.usage.count(house, made.key_id, 1, route=f"/{number}", status=200)
     found = {row.route: row.requests for row in keys.usage.of_key(house, made.key_id)}
     assert len(found) == 201
     assert found["other"] == 100
@@ -343,7 +343,7 @@ def test_the_cache_is_bounded(house: House, ada: Principal, monkeypatch: pytest.
 
 def test_counts_outlast_a_database_out_of_reach(house: House, address: str | Path, ada: Principal) -> None:
     made = keys.create_organization_key(house, ada, name="k")
-    keys.usage.count(house, made.key_id, route="/x", status=200, microseconds=1)
+    keys.usage.count(house, made.key_id, 1, route="/x", status=200)
     if house.db.dialect == "sqlite":
         # Another program holds the file's write lock for longer than a writer waits.
         other = sqlite3.connect(address, isolation_level=None)

@@ -54,20 +54,21 @@ class Counters:
             if key in self._sums or len(self._sums) < SERIES_LIMIT:
                 self._sums[key] = self._sums.get(key, 0) + amount
 
-    def observe(self, name: str, labels: Labels, seconds: float) -> None:
-        """Count one measured time. A cell holds a count per bucket, then the sum and the number of all."""
+    def observe(self, name: str, labels: Labels, *seconds: float) -> None:
+        """Count measured times. A cell holds a count per bucket, then the sum and the number of all."""
         key = (self._metrics[name].name, labels)
-        place = bisect_left(BUCKETS, seconds)
         with self._lock:
             cells = self._histograms.get(key)
             if cells is None:
                 if len(self._histograms) >= SERIES_LIMIT:
                     return
                 cells = self._histograms[key] = [0.0] * (len(BUCKETS) + 2)
-            if place < len(BUCKETS):
-                cells[place] += 1
-            cells[-2] += seconds
-            cells[-1] += 1
+            for one in seconds:
+                place = bisect_left(BUCKETS, one)
+                if place < len(BUCKETS):
+                    cells[place] += 1
+                cells[-2] += one
+                cells[-1] += 1
 
     def gauge(self, name: str, read: Callable[[], Reading], labels: Labels = ()) -> None:
         """Name something that is asked for its value at printing: a number, or one per set of labels."""

@@ -38,6 +38,9 @@ class Limits(NamedTuple):
     mend_pause: float = 1.0  # Seconds between tries to cut what a failed write left.
 
 
+Told = Callable[[WalError | None], object]
+
+
 class Commit:
     """One group commit: everything that one write and one sync make durable."""
 
@@ -45,7 +48,7 @@ class Commit:
         self.finished = threading.Event()
         self.error: WalError | None = None
         self.lock = threading.Lock()
-        self.futures: list[asyncio.Future[None]] = []
+        self.waiting: list[tuple[asyncio.AbstractEventLoop, Told]] = []
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the events are on disk; raises WalError when they are not."""
@@ -57,31 +60,36 @@ class Commit:
 
     async def durable(self) -> None:
         """Wait on the event loop until the events are on disk; raises WalError when they are not."""
-        with self.lock:
-            if not self.finished.is_set():
-                future = asyncio.get_running_loop().create_future()
-                self.futures.append(future)
-            else:
-                future = None
-        if future is not None:
-            await future
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self.then(loop, lambda _: None if future.done() else future.set_result(None))
+        await future
         if self.error is not None:
             raise self.error
+
+    def then(self, loop: asyncio.AbstractEventLoop, told: Told) -> None:
+        """Have `told` called on the loop, once, with the error or None; never before this call has returned."""
+        with self.lock:
+            if not self.finished.is_set():
+                self.waiting.append((loop, told))
+                return
+        loop.call_soon(told, self.error)
 
     def finish(self, error: WalError | None) -> None:
         with self.lock:
             self.error = error
             self.finished.set()
-            futures, self.futures = self.futures, []
-        for loop in {future.get_loop() for future in futures}:
+            waiting, self.waiting = self.waiting, []
+        for loop in {loop for loop, _ in waiting}:
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
-                loop.call_soon_threadsafe(release, [future for future in futures if future.get_loop() is loop])
+                loop.call_soon_threadsafe(tell, [told for own, told in waiting if own is loop], error)
 
 
-def release(futures: list[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
+def tell(waiting: list[Told], error: WalError | None) -> None:
+    """Tell everybody who waits. Each has his own turn on the loop, so that one who fails takes no other with him."""
+    loop = asyncio.get_running_loop()
+    for told in waiting:
+        loop.call_soon(told, error)
 
 
 class Appended(NamedTuple):

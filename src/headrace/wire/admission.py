@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from headrace.core import keys
+from headrace.core.identity import organizations
 from headrace.core.limits.windows import Budget, Standing
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal, rate_limited
+from headrace.wire import address
 from headrace.wire.call import Call
 
 KEY_PREFIXES = ("ldg_", "ledger_", "vetrai_")
@@ -31,6 +33,19 @@ def presented(call: Call) -> str | None:
 def token_like(value: str) -> bool:
     """Tell by its form whether a credential is an access token; everything else is a key."""
     return not value.startswith(KEY_PREFIXES) and value.count(".") == TOKEN_DOTS
+
+
+def anybody(call: Call) -> Principal | None:
+    """Return the caller whom an open instance answers without a credential, or None.
+
+    Whoever comes through a proxy that is not listed is never that caller: a forgotten proxy would publish the instance.
+    """
+    settings = call.house.settings
+    if not settings.open or presented(call) is not None:
+        return None
+    if address.forwarded(call.headers) and not address.trusted_peer(call.peer, settings.trusted_proxies):
+        return None
+    return Principal(kind="anonymous", organization_id=organizations.open_organization(call.house))
 
 
 async def run(call: Call, check: Callable[[Call], None]) -> None:
@@ -85,6 +100,4 @@ def answered(call: Call, status: int, seconds: float) -> None:
     """Count the use of a key."""
     who = call.principal
     if who is not None and who.key_id is not None and call.route is not None:
-        keys.usage.count(
-            call.house, who.key_id, route=call.route.template, status=status, microseconds=int(seconds * 1_000_000)
-        )
+        keys.usage.count(call.house, who.key_id, int(seconds * 1_000_000), route=call.route.template, status=status)

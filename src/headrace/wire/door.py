@@ -1,15 +1,22 @@
 """The Door record: all that the origin knows of a documented API. Doors are made in `doors/*` and `web`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
+from headrace.core.limits.windows import Budget
+from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
+from headrace.eventstore.rows import Event
 from headrace.wire import body
 from headrace.wire.call import Answer, Call
+from headrace.wire.express import Pending
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
 
 TERMS = "terms"
 
@@ -61,11 +68,24 @@ def terms(
     }
 
 
+class Swift(msgspec.Struct, frozen=True, kw_only=True):
+    """How a hot route takes a good request on the spot, without a task (see `express`).
+
+    `read` returns the events of a body in which all is well, else None; `append` hands them on, or raises a Refusal
+    and has done nothing. `budgets` are the caller's own, `doubtful` those of an address whose credentials failed.
+    """
+
+    read: Callable[["House", bytes], Sequence[Event] | None]
+    append: Callable[["House", Principal, Mapping[bytes, bytes], Sequence[Event]], Pending]
+    budgets: Callable[["House", Principal], Sequence[Budget]]
+    doubtful: Callable[["House", str], Sequence[Budget]]
+
+
 class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A route that is served on the event loop, past the framework. Its handler reads parameters of the path itself.
 
     Admission and body (`call.body`, decompressed and within its limit) are done when `run` is called. `takes` and
-    `gives` are the records of body and answer, for the API description.
+    `gives` are the records of body and answer, for the API description; `others` further good answers by status.
     """
 
     method: str
@@ -76,8 +96,10 @@ class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     takes: Any = None
     gives: Any = None
+    others: tuple[tuple[int, Any], ...] = ()
     tag: str = ""
     listed: bool = True
+    swift: Swift | None = None
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +133,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     terms: Terms
     hot: Hot | None = None
+    swift: Swift | None = None
 
 
 def routes_of(door: Door) -> list[Route]:
@@ -121,7 +144,9 @@ def routes_of(door: Door) -> list[Route]:
         for path in sorted(handler.paths)
         for method in sorted(handler.http_methods)
     ]
-    hot = [Route(method=one.method, template=one.path, terms=one.terms, hot=one.run) for one in door.hot]
+    hot = [
+        Route(method=one.method, template=one.path, terms=one.terms, hot=one.run, swift=one.swift) for one in door.hot
+    ]
     return [*cold, *hot]
 
 

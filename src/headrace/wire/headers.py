@@ -59,6 +59,14 @@ FAMILIES: dict[str, Headers] = {
 # The same as header lines, for answers that go out in one write.
 LINES = {family: b"".join(b"%s: %s\r\n" % header for header in headers) for family, headers in FAMILIES.items()}
 
+_RATES = (
+    b"x-ratelimit-limit: %d\r\n"
+    b"x-ratelimit-remaining: %d\r\n"
+    b"x-ratelimit-reset: %d\r\n"
+    b'ratelimit-policy: "%s";q=%d;w=%d\r\n'
+    b'ratelimit: "%s";r=%d;t=%d\r\n'
+)
+
 EXPOSED = (
     b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Retry-After, "
     b"X-Request-ID, X-Total-Count, X-Page, X-Per-Page, X-Pagination-Page, X-Pagination-Limit, X-Pagination-Total, "
@@ -75,21 +83,31 @@ def rate_headers(standings: Sequence[Standing], now: int) -> list[Header]:
 
     `now` is in whole epoch seconds.
     """
+    lines = rate_lines(standings, now).split(b"\r\n")[:-1]
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+
+def rate_lines(standings: Sequence[Standing], now: int) -> bytes:
+    """Return the same as header lines."""
     if not standings:
-        return []
+        return b""
     tightest = standings[0]
     for one in standings:
         if (one.remaining, one.budget.width) < (tightest.remaining, tightest.budget.width):
             tightest = one
     budget, remaining, reset = tightest.budget, tightest.remaining, tightest.reset
     name = budget.name.encode()
-    return [
-        (b"x-ratelimit-limit", b"%d" % budget.limit),
-        (b"x-ratelimit-remaining", b"%d" % remaining),
-        (b"x-ratelimit-reset", b"%d" % reset),
-        (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (name, budget.limit, budget.width)),
-        (b"ratelimit", b'"%s";r=%d;t=%d' % (name, remaining, max(0, reset - now))),
-    ]
+    return _RATES % (
+        budget.limit,
+        remaining,
+        reset,
+        name,
+        budget.limit,
+        budget.width,
+        name,
+        remaining,
+        max(0, reset - now),
+    )
 
 
 def cors(origin: bytes, allowed: frozenset[bytes]) -> list[Header]:

@@ -18,11 +18,15 @@ from headrace.wire.ids import fresh_id
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
+    from headrace.wire.express import Express
+
 EXTENSION = "headrace.exchange"
 # At a stop, a stream whose reader takes nothing would hold the server for the whole grace that requests have.
 STREAM_SECONDS = 1.0
 # Request line and headers together: eight times what browsers and proxies send at most.
 HEAD_BYTES = 64 * 1024
+# Longer than the two parts of a request are apart that were sent together.
+HELD_SECONDS = 1.0
 # Whoever connects and is silent, or sends his headers letter by letter, holds a connection for nothing.
 HEAD_SECONDS = 15.0
 # A body that goes on after its answer is read to its end, so that the answer arrives; but not for ever.
@@ -34,8 +38,10 @@ TOO_LARGE = (431, "Request headers too large")
 class Exchange:
     """One request and its answer, past the server interface. Lives in the scope's extensions."""
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, candidate: bytes = b"") -> None:
         self.cycle = cycle
+        # The name under which this request's head may be remembered; empty where it did not arrive in one piece.
+        self.candidate = candidate
         self.is_stream = False
 
     @property
@@ -94,17 +100,120 @@ class Protocol(HttpToolsProtocol):
     without_offer = b""
     unwanted_bytes = 0
     refusal = (400, "Invalid HTTP request")
+    # Of the short way: what knows heads, the name of the head that arrives now, the beginning of a request, what came
+    # in behind a request that waits for its answer, and whether one does.
+    express: "Express | None" = None
+    candidate = b""
+    held = b""
+    held_timer: asyncio.TimerHandle | None = None
+    behind = b""
+    waits = False
+    leaving = False
+    used_at = 0.0
+    peer = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.express = getattr(self.app, "express", None)
+        self.peer = self.client[0] if self.client else ""
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_in_time()
+        if self.held_timer is not None:
+            self.held_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.waits:
+            self.behind += data
+            if len(self.behind) > HEAD_BYTES:
+                self.flow.pause_reading()
+            return
+        if self.held:
+            data = self._release() + data
+        if self.express is not None and self._between() and self.express.take(self, data):
+            self._head_in_time()
+            return
+        self.again(data)
+
+    def _between(self) -> bool:
+        """Tell whether the next byte begins a request, and none before it still waits for its answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return not self.in_head and (cycle is None or (cycle.response_complete and not cycle.more_body))
+
+    def hold(self, data: bytes) -> None:
+        """Keep the beginning of a request for a moment: clients send head and body apart, one right after the other."""
+        self.held = data
+        self.held_timer = self.loop.call_later(HELD_SECONDS, self._held_long)
+
+    def _release(self) -> bytes:
+        if self.held_timer is not None:
+            self.held_timer.cancel()
+            self.held_timer = None
+        held, self.held = self.held, b""
+        return held
+
+    def _held_long(self) -> None:
+        # The parser has timers of its own for whoever is slow.
+        data = self._release()
+        if not self.transport.is_closing():
+            self.again(data)
+
+    def wait(self) -> None:
+        """Take nothing more from this connection until `answer` or `again`."""
+        self.waits = True
+
+    def answer(self, head: bytes, tail: bytes) -> None:
+        """Send a whole answer to the request that waits."""
+        self.waits = False
+        if self.transport.is_closing():
+            return
+        if self.leaving:
+            head += b"connection: close\r\n"
+        self.transport.write(b"%s%s%s%s" % (STATUS_LINE[202], self._default_lines(), head, tail))
+        self.server_state.total_requests += 1
+        self.used_at = self.loop.time()
+        if self.leaving:
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        self._go_on()
+
+    def _default_lines(self) -> bytes:
+        return b"".join([b"%s: %s\r\n" % header for header in self.server_state.default_headers])
+
+    def _go_on(self) -> None:
+        behind, self.behind = self.behind, b""
+        if behind and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(behind)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that is idle. The short way does not turn the clock back, but says when it was used."""
+        self.timeout_keep_alive_task = None
+        left = self.used_at + self.timeout_keep_alive - self.loop.time()
+        if self.waits or self.held or left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(max(left, 1.0), self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def again(self, data: bytes) -> None:
+        """Take data the usual way: the parser's."""
+        if self.transport.is_closing():
+            return
+        rest, self.waits = data, False
+        if self.behind:
+            rest, self.behind = data + self.behind, b""
+            self.flow.resume_reading()
         self._unset_keepalive_if_required()
+        self._parse(rest)
+        if self.leaving:
+            self.shutdown()
+
+    def _parse(self, data: bytes) -> None:
         rest = data
         while rest:
             try:
@@ -162,7 +271,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
-        scope["extensions"] = {EXTENSION: Exchange(cycle)}
+        scope["extensions"] = {EXTENSION: Exchange(cycle, self.candidate)}
+        self.candidate = b""
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, status: int, detail: str) -> None:
@@ -216,6 +326,9 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
 
     def shutdown(self) -> None:
+        if self.waits or self.held:
+            self.leaving = True
+            return
         super().shutdown()
         cycle: Any = self.cycle
         if cycle is not None and not cycle.response_complete and cycle.scope["extensions"][EXTENSION].is_stream:

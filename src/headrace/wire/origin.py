@@ -16,6 +16,7 @@ from headrace.kit.times import SECOND
 from headrace.wire import body, journal
 from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send, Stream
 from headrace.wire.door import Door, Route, Terms, routes_of
+from headrace.wire.express import Express
 from headrace.wire.framework import dispatch, framework
 from headrace.wire.headers import FAMILIES, LINES, Header, cors, preflight, rate_headers
 from headrace.wire.table import Table
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # The caller left before there was anything to answer; nobody sees this status but the metrics.
 GONE = 499
+ACCEPTED = 202
 UNAVAILABLE_SECONDS = 5
 HANDLER_THREADS = 32
 
@@ -47,6 +49,7 @@ class Origin:
         self.origins = frozenset(origin.encode() for origin in house.settings.cors_origins)
         self.room = body.Room(house.settings.bodies_memory)
         self.in_flight: dict[Labels, float] = {}
+        self.express = Express(house, self.in_flight)
         house.counters.gauge("requests_in_flight", lambda: dict(self.in_flight))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +120,8 @@ class Origin:
             await self._read(call, door, route.terms)
         if route.hot is not None:
             answer = await route.hot(call)
+            if route.swift is not None and answer.status == ACCEPTED:
+                self.express.learn(call, route, route.swift)
             if call.stream is None:
                 return answer
             await reply.stream(call.stream)

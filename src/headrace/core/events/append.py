@@ -71,5 +71,10 @@ async def durable(house: "House", project: "Project", accepted: Accepted) -> Non
     try:
         await accepted.commit.durable()
     except WalError as error:
-        quota.refund(house, project.project_id, accepted.rows, on=times.day(accepted.received_at))
+        give_back(house, project, accepted)
         raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error
+
+
+def give_back(house: "House", project: "Project", accepted: Accepted) -> None:
+    """Give back the quota of events that the disk refused."""
+    quota.refund(house, project.project_id, accepted.rows, on=times.day(accepted.received_at))

@@ -10,15 +10,18 @@ from headrace.core.keys.making import (
     import_key,
 )
 from headrace.core.keys.records import Key, NewKey, list_organization_keys, list_project_keys
-from headrace.core.keys.resolving import resolve, resolve_ingest, resolved_project
+from headrace.core.keys.resolving import Entry, entry, fresh, resolve, resolve_ingest, resolved_project
 
 __all__ = [
+    "Entry",
     "Key",
     "NewKey",
     "create_app",
     "create_ingest_key",
     "create_organization_key",
     "create_project_key",
+    "entry",
+    "fresh",
     "import_key",
     "list_organization_keys",
     "list_project_keys",

@@ -124,6 +124,16 @@ class Credentials:
         return project
 
 
+def entry(house: House, secret: str) -> Entry:
+    """Return what is known of a secret that may be a key's, for a caller who asks `fresh` before he uses it again."""
+    return house.part(Credentials).entry(keys.canonical(secret))
+
+
+def fresh(house: House, known: Entry) -> bool:
+    """Tell whether an entry still counts; asked on every request."""
+    return house.clock() < known.until and known.epoch == house.part(Credentials).epoch.now()
+
+
 def refused() -> Refusal:
     return unauthenticated("Invalid or expired API key")
 
@@ -137,21 +147,21 @@ def resolve(house: House, secret: str) -> Principal:
     secret = keys.canonical(secret)
     if keys.kind_of(secret) is None:
         raise refused()
-    entry = house.part(Credentials).entry(secret)
+    found = house.part(Credentials).entry(secret)
     # An ingest key looks like an imported one, and opens nothing here.
-    if entry.principal is None or entry.ingest:
+    if found.principal is None or found.ingest:
         raise refused()
-    return entry.principal
+    return found.principal
 
 
 def resolve_ingest(house: House, secret: str) -> Principal:
     """Turn an ingest key, sent in the header that is for them, into its principal, or refuse (unauthenticated)."""
     if not keys.INGEST.fullmatch(secret):
         raise refused()
-    entry = house.part(Credentials).entry(secret)
-    if entry.principal is None or not entry.ingest:
+    found = house.part(Credentials).entry(secret)
+    if found.principal is None or not found.ingest:
         raise refused()
-    return entry.principal
+    return found.principal
 
 
 def resolved_project(house: House, who: Principal, project_id: int) -> Project:

@@ -37,8 +37,8 @@ class Counts:
         self.routes: dict[int, set[str]] = {}
 
 
-def count(house: House, key_id: int, *, route: str, status: int, microseconds: int) -> None:
-    """Count one answered request; `route` is the template, so that ids in paths do not multiply the rows."""
+def count(house: House, key_id: int, *microseconds: int, route: str, status: int) -> None:
+    """Count answered requests by their durations; `route` is the template, so that ids do not multiply the rows."""
     part, now = house.part(Counts), house.clock()
     with part.lock:
         routes = part.routes.setdefault(key_id, set())
@@ -47,9 +47,9 @@ def count(house: House, key_id: int, *, route: str, status: int, microseconds: i
                 route = OTHER
             routes.add(route)
         row = part.rows.setdefault((key_id, now - now % HOUR, route, status // 100), [0, 0, 0])
-        row[0] += 1
-        row[1] += microseconds
-        row[2] = max(row[2], microseconds)
+        row[0] += len(microseconds)
+        row[1] += sum(microseconds)
+        row[2] = max(row[2], *microseconds)
         part.last[key_id] = now
 
 

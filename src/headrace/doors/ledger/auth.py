@@ -7,6 +7,7 @@ several letters: any of them, and the value's form decides.
 from functools import lru_cache
 
 from headrace.core import keys
+from headrace.core.house import House
 from headrace.core.identity import sessions
 from headrace.core.limits.windows import Budget
 from headrace.core.principal import Principal
@@ -31,23 +32,32 @@ def check(call: Call) -> None:
     assert call.route is not None  # noqa: S101  `admit` asked.
     terms = call.route.terms
     if not terms.credential:
-        admission.take(call, budgets(call, f"ledger_address/{call.bucket}"))
+        admission.take(call, budgets(call.house, f"ledger_address/{call.bucket}"))
         return
-    doubtful = budgets(call, f"ledger_unknown/{call.bucket}")
-    who = admission.resolved(call, doubtful, credential)
-    own = f"ledger_key/{who.key_id}" if who.kind == "key" else f"ledger_account/{who.account_id}"
-    admission.take(call, budgets(call, own, who))
+    who = admission.resolved(call, doubtful(call.house, call.bucket), credential)
+    admission.take(call, own(call.house, who))
     reach(who, terms)
 
 
 def peek(call: Call) -> None:
     """Show how the caller's address stands, for answers that count against nobody."""
     if call.path not in UNLIMITED:
-        admission.show(call, budgets(call, f"ledger_address/{call.bucket}"))
+        admission.show(call, budgets(call.house, f"ledger_address/{call.bucket}"))
 
 
-def budgets(call: Call, bucket: str, who: Principal | None = None) -> tuple[Budget, Budget]:
-    settings = call.house.settings
+def own(house: House, who: Principal) -> tuple[Budget, Budget]:
+    """Return the budgets of a key or an account."""
+    bucket = f"ledger_key/{who.key_id}" if who.kind == "key" else f"ledger_account/{who.account_id}"
+    return budgets(house, bucket, who)
+
+
+def doubtful(house: House, bucket: str) -> tuple[Budget, Budget]:
+    """Return the budgets that failed credentials of an address count in."""
+    return budgets(house, f"ledger_unknown/{bucket}")
+
+
+def budgets(house: House, bucket: str, who: Principal | None = None) -> tuple[Budget, Budget]:
+    settings = house.settings
     per_minute = (who.per_minute if who else None) or settings.key_per_minute
     per_hour = (who.per_hour if who else None) or settings.key_per_hour
     return both(bucket, per_minute, per_hour)

@@ -150,16 +150,19 @@ def logs_of(body: bytes) -> list[bytes] | None:
 
 def read_single(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
     """Read one entry."""
-    if clean(body):
-        try:
-            entry = SINGLE.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            events = marked([entry], now, fingerprint)
-            if events is not None:
-                return Read(events, None, [])
-    return read_entries([utf8(body)], now, fingerprint, decode)
+    return read_good_single(body, now, fingerprint) or read_entries([utf8(body)], now, fingerprint, decode)
+
+
+def read_good_single(body: bytes, now: int, fingerprint: Fingerprint) -> Read | None:
+    """Read an entry in which all is well; None when it needs the exact way."""
+    if not clean(body):
+        return None
+    try:
+        entry = SINGLE.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    events = marked([entry], now, fingerprint)
+    return None if events is None else Read(events, None, [])
 
 
 def utf8(body: bytes) -> bytes:

@@ -1,22 +1,26 @@
 """Ingest: one log or a batch, on the event loop. What an entry may hold is in `entries`; quotas are core's."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from headrace.core import keys
-from headrace.core.events.append import Accepted, append, durable
+from headrace.core.events.append import Accepted, append, durable, give_back
 from headrace.core.events.fingerprint import fingerprint
+from headrace.core.house import House
+from headrace.core.principal import Principal
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.core.rules import LARGEST
-from headrace.doors.ledger import shapes
-from headrace.doors.ledger.entries import Read, read_good_batch, read_mixed_batch, read_single
-from headrace.wire import jsons
+from headrace.doors.ledger import auth, shapes
+from headrace.doors.ledger.entries import Read, read_good_batch, read_good_single, read_mixed_batch, read_single
+from headrace.eventstore.rows import Event
+from headrace.wire import express, jsons
 from headrace.wire.body import INLINE_BYTES
 from headrace.wire.call import Answer, Call
-from headrace.wire.door import HotRoute, Terms
+from headrace.wire.door import HotRoute, Swift, Terms
 from headrace.wire.repeats import once
 
 SHOWN_REASONS = 10
@@ -40,13 +44,13 @@ ONE_ACCEPTED = ENCODE(SingleAccepted(1, 0, "Log accepted for processing"))
 
 async def single(call: Call) -> Answer:
     """Take one log: 202 once it is on disk."""
-    project = target(call)
+    project = target(call.house, call.who, call.headers)
     return await once(call, place(call, project), lambda: take_single(call, project))
 
 
 async def batch(call: Call) -> Answer:
     """Take up to 1,000 logs: 202 once the good ones are on disk, with a text for each bad one."""
-    project = target(call)
+    project = target(call.house, call.who, call.headers)
     return await once(call, place(call, project), lambda: take_batch(call, project))
 
 
@@ -54,17 +58,32 @@ def place(call: Call, project: Project) -> str:
     return f"{call.path}#{project.project_id}"
 
 
-def target(call: Call) -> Project:
+def target(house: House, who: Principal, headers: Mapping[bytes, bytes]) -> Project:
     """Return the project that the logs go to: the key's own, or the one that `X-Project-ID` names."""
-    who, named = call.who, call.headers.get(b"x-project-id")
+    named = headers.get(b"x-project-id")
     if named is None:
         if who.project_id is None:
             raise invalid("X-Project-ID", "is required", type="missing", text="X-Project-ID is required")
-        return keys.resolved_project(call.house, who, who.project_id)
+        return keys.resolved_project(house, who, who.project_id)
     project_id = int(named) if named.isdigit() and len(named) <= 19 else 0  # noqa: PLR2004  Digits of 2^63.
     if not 0 < project_id <= LARGEST:
         raise invalid("X-Project-ID", "must be a positive integer", text="X-Project-ID must be a positive integer")
-    return keys.resolved_project(call.house, who, project_id)
+    return keys.resolved_project(house, who, project_id)
+
+
+def read_swiftly(house: House, body: bytes) -> list[Event] | None:
+    """Read one log in which all is well."""
+    read = read_good_single(body, house.clock(), fingerprint)
+    return None if read is None else read.events
+
+
+def append_swiftly(
+    house: House, who: Principal, headers: Mapping[bytes, bytes], events: Sequence[Event]
+) -> express.Pending:
+    """Hand one log to the durable log; raises a Refusal when it has no room."""
+    project = target(house, who, headers)
+    accepted = append(house, project, events)
+    return express.Pending(accepted.commit, 1, ONE_ACCEPTED, lambda: give_back(house, project, accepted))
 
 
 def decode(body: bytes) -> Any:
@@ -125,6 +144,7 @@ HOT = (
         takes=shapes.Log,
         gives=SingleAccepted,
         tag="Log ingestion",
+        swift=Swift(read=read_swiftly, append=append_swiftly, budgets=auth.own, doubtful=auth.doubtful),
     ),
     HotRoute(
         method="POST",
