@@ -1,0 +1,137 @@
+"""How to call each route of every door rightly: what the refusal suite then does wrongly. A new route adds its case."""
+
+from typing import Any, NamedTuple
+
+LOG = {"timestamp": "2025-10-17T10:00:00Z", "level": "info", "log_type": "console", "importance": "standard"}
+EVENT = {"occurred_at": "2025-10-17T10:00:00Z", "level": "INFO", "message": "Started"}
+PANEL = {
+    "name": "Errors",
+    "index": 0,
+    "project_id": "project-a",
+    "time_range_from": "2025-10-01T00:00:00Z",
+    "time_range_to": "2025-10-30T23:59:59Z",
+    "type": "logs",
+}
+NOBODY, FORBIDDEN, UNSEEN = "You do not own this project", "You do not own this API key", "Error group not found"
+# What another tenant's good credential gets with this tenant's ids; None where a route names no id.
+Foreign = tuple[int, str] | None
+
+
+class Case(NamedTuple):
+    """How to call a route rightly: its path with `{}` filled from the tenant, its body, its query."""
+
+    path: str
+    body: Any = None
+    query: str = ""
+    foreign: Foreign = None
+
+
+QUERY = "project_id={project_id}"
+PROJECT: Foreign = (403, NOBODY)
+NO_SEARCH: Foreign = (404, "Saved search not found")
+NO_DELETION: Foreign = (404, "Deletion not found")
+NO_APP: Foreign = (404, "application with this id does not exist")
+NO_INGEST: Foreign = (403, "Invalid application or ingest key")
+CASES: dict[tuple[str, str, str], Case] = {
+    ("ledger", "GET", "/health"): Case("/health"),
+    ("ledger", "GET", "/health/deep"): Case("/health/deep"),
+    ("ledger", "GET", "/api/v1/health/deep"): Case("/api/v1/health/deep"),
+    ("ledger", "POST", "/api/v1/accounts/register"): Case(
+        "/api/v1/accounts/register", {"email": "x@example.com", "password": "SecurePass123", "name": "X"}
+    ),
+    ("ledger", "POST", "/api/v1/accounts/login"): Case(
+        "/api/v1/accounts/login", {"email": "x@example.com", "password": "SecurePass123"}
+    ),
+    ("ledger", "POST", "/api/v1/accounts/refresh"): Case("/api/v1/accounts/refresh", {"refresh_token": "hrt_x"}),
+    ("ledger", "POST", "/api/v1/accounts/logout"): Case("/api/v1/accounts/logout"),
+    ("ledger", "GET", "/api/v1/accounts/me"): Case("/api/v1/accounts/me"),
+    ("ledger", "POST", "/api/v1/projects"): Case("/api/v1/projects", {"name": "P", "slug": "p"}),
+    ("ledger", "GET", "/api/v1/projects"): Case("/api/v1/projects"),
+    ("ledger", "GET", "/api/v1/projects/{project_slug}"): Case(
+        "/api/v1/projects/{slug}", foreign=(404, "Project '{slug}' not found")
+    ),
+    ("ledger", "PATCH", "/api/v1/projects/{project_id}"): Case(
+        "/api/v1/projects/{project_id}", {"name": "New"}, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/projects/{project_id}/quota"): Case(
+        "/api/v1/projects/{project_id}/quota", foreign=PROJECT
+    ),
+    ("ledger", "POST", "/api/v1/projects/{project_id}/api-keys"): Case(
+        "/api/v1/projects/{project_id}/api-keys", {"name": "K"}, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/projects/{project_id}/api-keys"): Case(
+        "/api/v1/projects/{project_id}/api-keys", foreign=PROJECT
+    ),
+    ("ledger", "PATCH", "/api/v1/api-keys/{key_id}"): Case(
+        "/api/v1/api-keys/{key_id}", {"per_minute": 10}, foreign=(403, FORBIDDEN)
+    ),
+    ("ledger", "DELETE", "/api/v1/api-keys/{key_id}"): Case("/api/v1/api-keys/{key_id}", foreign=(403, FORBIDDEN)),
+    ("ledger", "GET", "/api/v1/dashboard/panels"): Case("/api/v1/dashboard/panels"),
+    ("ledger", "POST", "/api/v1/dashboard/panels"): Case("/api/v1/dashboard/panels", PANEL),
+    ("ledger", "PUT", "/api/v1/dashboard/panels/{panel_id}"): Case(
+        "/api/v1/dashboard/panels/{panel_id}", PANEL, foreign=(404, "Panel not found")
+    ),
+    ("ledger", "DELETE", "/api/v1/dashboard/panels/{panel_id}"): Case(
+        "/api/v1/dashboard/panels/{panel_id}", foreign=(404, "Panel not found")
+    ),
+    ("ledger", "POST", "/api/v1/ingest/single"): Case("/api/v1/ingest/single", LOG),
+    ("ledger", "POST", "/api/v1/ingest/batch"): Case("/api/v1/ingest/batch", {"logs": [LOG]}),
+    ("ledger", "GET", "/api/v1/queue/depth"): Case("/api/v1/queue/depth"),
+    ("ledger", "GET", "/api/v1/settings"): Case("/api/v1/settings"),
+    ("ledger", "GET", "/api/v1/logs"): Case("/api/v1/logs", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/facets"): Case("/api/v1/logs/facets", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/counts"): Case("/api/v1/logs/counts", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/histogram"): Case("/api/v1/logs/histogram", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/values"): Case("/api/v1/logs/stats/values", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/histogram"): Case(
+        "/api/v1/logs/stats/histogram", query=QUERY, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/logs/stats/quantiles"): Case(
+        "/api/v1/logs/stats/quantiles", query=QUERY, foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/logs/stats/patterns"): Case("/api/v1/logs/stats/patterns", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/stats/compare"): Case("/api/v1/logs/stats/compare", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/tail"): Case("/api/v1/logs/tail", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/logs/export"): Case("/api/v1/logs/export", query=QUERY, foreign=PROJECT),
+    ("ledger", "POST", "/api/v1/logs/deletions"): Case("/api/v1/logs/deletions", {"project_id": 1, "q": "a"}),
+    ("ledger", "GET", "/api/v1/logs/deletions"): Case(
+        "/api/v1/logs/deletions?project_id={project_id}", foreign=PROJECT
+    ),
+    ("ledger", "GET", "/api/v1/logs/deletions/{id}"): Case("/api/v1/logs/deletions/1", foreign=NO_DELETION),
+    ("ledger", "DELETE", "/api/v1/logs/deletions/{id}"): Case("/api/v1/logs/deletions/1", foreign=NO_DELETION),
+    ("ledger", "GET", "/api/v1/logs/{log_id}"): Case("/api/v1/logs/" + "0" * 32, query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/errors/list"): Case("/api/v1/errors/list", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/error-groups"): Case("/api/v1/error-groups", query=QUERY, foreign=PROJECT),
+    ("ledger", "GET", "/api/v1/error-groups/{id}"): Case("/api/v1/error-groups/1", query=QUERY, foreign=PROJECT),
+    ("ledger", "PATCH", "/api/v1/error-groups/{id}/status"): Case(
+        "/api/v1/error-groups/1/status", {"status": "resolved"}, QUERY, PROJECT
+    ),
+    ("ledger", "PATCH", "/api/v1/error-groups/{id}/assign"): Case(
+        "/api/v1/error-groups/1/assign", {"assigned_to": 1}, QUERY, PROJECT
+    ),
+    ("apps", "GET", "/apps"): Case("/apps"),
+    ("apps", "GET", "/apps/"): Case("/apps/"),
+    ("apps", "POST", "/apps/{name}"): Case("/apps/An%20app"),
+    ("apps", "GET", "/apps/{app_id}"): Case("/apps/{project_id}", foreign=NO_APP),
+    ("apps", "POST", "/apps/{app_id}/events"): Case("/apps/{project_id}/events", EVENT, foreign=NO_INGEST),
+    ("apps", "GET", "/apps/{app_id}/events"): Case("/apps/{project_id}/events", foreign=NO_APP),
+    ("apps", "GET", "/apps/{app_id}/stats/timeseries"): Case("/apps/{project_id}/stats/timeseries", foreign=NO_APP),
+    ("apps", "GET", "/apps/{app_id}/stats/by-level"): Case("/apps/{project_id}/stats/by-level", foreign=NO_APP),
+    ("apps", "GET", "/apps/{app_id}/stats/top-messages"): Case("/apps/{project_id}/stats/top-messages", foreign=NO_APP),
+    ("vetrai", "POST", "/api/v1/keys"): Case("/api/v1/keys", {"name": "K"}),
+    ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", query=QUERY, foreign=PROJECT),
+    ("native", "POST", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", {"name": "S", "project_id": 1}),
+    ("native", "GET", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
+    ("native", "PUT", "/api/v1/saved-searches/{id}"): Case(
+        "/api/v1/saved-searches/1", {"name": "S"}, foreign=NO_SEARCH
+    ),
+    ("native", "DELETE", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
+    ("web", "GET", "/openapi.json"): Case("/openapi.json"),
+    ("web", "GET", "/docs"): Case("/docs"),
+    ("web", "GET", "/-/docs/swagger-ui.css"): Case("/-/docs/swagger-ui.css"),
+    ("web", "GET", "/-/docs/swagger-ui-bundle.js"): Case("/-/docs/swagger-ui-bundle.js"),
+    ("web", "GET", "/-/docs/favicon-32x32.png"): Case("/-/docs/favicon-32x32.png"),
+    ("web", "GET", "/-/docs/start.js"): Case("/-/docs/start.js"),
+    ("web", "GET", "/-/ready"): Case("/-/ready"),
+    ("web", "GET", "/-/metrics"): Case("/-/metrics"),
+}
