@@ -48,8 +48,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return b"", ""
 
     def address(self, base: str) -> str:
+        """Return the whole address; in its query a list repeats its name."""
         text = base.rstrip("/") + "/" + self.path
-        return f"{text}?{urlencode(flat(self.query), doseq=True)}" if self.query else text
+        lists = {name: value for name, value in self.query.items() if isinstance(value, list)}
+        query = flat(self.query) | {name: [str(one) for one in value] for name, value in lists.items()}
+        return f"{text}?{urlencode(query, doseq=True)}" if query else text
 
 
 # Sends one request below the base address and returns the answer; raises the refusal of what the provider complains of.
@@ -160,16 +163,14 @@ def raw(params: Json) -> Request:
     return Request(method=method.upper(), path=inner, query=query, body=params.get("body"))
 
 
-def flat(values: Json) -> dict[str, Any]:
-    """Values as forms and addresses carry them: texts; flags are 1 and 0, objects JSON; lists of texts repeat."""
+def flat(values: Json) -> dict[str, str]:
+    """Values as forms and addresses carry them: texts; flags are 1 and 0, objects and lists JSON."""
     return {name: _flat(value) for name, value in values.items()}
 
 
-def _flat(value: Any) -> Any:
+def _flat(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return value
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 

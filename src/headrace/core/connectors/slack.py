@@ -50,37 +50,33 @@ def _form(method: str, *needs: str, **takes: Take) -> Action:
     return Action(path=method, sends="form", needs=needs, takes=takes, shape=plain)
 
 
-def _read(method: str, *needs: str, **takes: Take) -> Action:
-    return Action(method="GET", path=method, needs=needs, takes=takes, shape=plain)
-
-
 TEXT = {"blocks": Take("blocks"), "thread_ts": Take("thread_ts")}
 ACTIONS = {
     "post_message": Action(path="chat.postMessage", sends="json", needs=("channel", "text"), takes=TEXT, shape=posted),
     "update_message": _message("chat.update", "channel", "ts", "text", blocks=Take("blocks")),
     "delete_message": _form("chat.delete", "channel", "ts"),
     "schedule_message": _message("chat.scheduleMessage", "channel", "post_at", "text", **TEXT),
-    "get_permalink": _read("chat.getPermalink", "channel", "message_ts"),
+    "get_permalink": _form("chat.getPermalink", "channel", "message_ts"),
     "list_channels": Action(
-        method="GET",
         path="conversations.list",
+        sends="form",
         takes={"limit": LIMIT, "cursor": CURSOR, "types": Take("types")},
         shape=channels,
     ),
-    "get_channel": _read("conversations.info", "channel"),
+    "get_channel": _form("conversations.info", "channel"),
     "create_channel": _form("conversations.create", "name", is_private=Take("is_private")),
     "archive_channel": _form("conversations.archive", "channel"),
     "join_channel": _form("conversations.join", "channel"),
     "invite": _form("conversations.invite", "channel", "users"),
-    "channel_history": _read("conversations.history", "channel", limit=LIMIT, cursor=CURSOR),
-    "thread_replies": _read("conversations.replies", "channel", "ts", limit=LIMIT, cursor=CURSOR),
-    "list_users": _read("users.list", limit=LIMIT, cursor=CURSOR),
-    "get_user": _read("users.info", "user"),
-    "lookup_by_email": _read("users.lookupByEmail", "email"),
+    "channel_history": _form("conversations.history", "channel", limit=LIMIT, cursor=CURSOR),
+    "thread_replies": _form("conversations.replies", "channel", "ts", limit=LIMIT, cursor=CURSOR),
+    "list_users": _form("users.list", limit=LIMIT, cursor=CURSOR),
+    "get_user": _form("users.info", "user"),
+    "lookup_by_email": _form("users.lookupByEmail", "email"),
     "add_reaction": _form("reactions.add", "channel", "name", "timestamp"),
     "remove_reaction": _form("reactions.remove", "name", channel=Take("channel"), timestamp=Take("timestamp")),
     "upload_file": Action(needs=("channel", "content"), steps=upload),
-    "search_messages": _read("search.messages", "query", count=Take("count", None, 1, 100), page=Take("page")),
+    "search_messages": _form("search.messages", "query", count=Take("count", None, 1, 100), page=Take("page")),
     "auth_test": _form("auth.test"),
 }
 SLACK = Provider(
