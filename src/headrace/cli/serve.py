@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ def run(given: Namespace) -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     began = time.monotonic()
+    if not chosen.events_url:
+        # Half a second of linking, which another core can do while this one imports the rest.
+        threading.Thread(target=_load_engine, name="load-engine", daemon=True).start()
     _make_folder(chosen.data)
     with Lock(chosen.data) as lock, contextlib.closing(_bound(chosen)) as listener:
         url = _url(chosen, listener)
@@ -63,6 +67,11 @@ def run(given: Namespace) -> int:
             say("stopping: everything acknowledged is on disk, and is stored now or at the next start")
     say("stopped")
     return 0
+
+
+def _load_engine() -> None:
+    with contextlib.suppress(ImportError):  # Whoever needs it next says what is missing.
+        import chdb  # noqa: F401
 
 
 def _make_folder(folder: Path) -> None:
