@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from headrace.core import house as rooms
-from headrace.core import idempotency, keys
+from headrace.core import idempotency, keys, uptime
 from headrace.core.events import deletions, tail
 from headrace.core.groups.fold import fold
 from headrace.core.house import House
@@ -17,8 +18,8 @@ from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.outward import Outward
 from headrace.core.settings import Settings
-from headrace.doors import apps, ledger, native, vetrai
-from headrace.eventstore.drain import Drained
+from headrace.doors import apps, ledger, levqor, native, vetrai
+from headrace.eventstore.drain import Drained, samples
 from headrace.eventstore.store import Store, StoreOptions
 from headrace.kit import clock as wall
 from headrace.kit import process
@@ -29,7 +30,7 @@ from headrace.wire import openapi
 from headrace.wire.door import Door
 from headrace.wire.origin import Origin
 
-DOORS: tuple[Door, ...] = (ledger.DOOR, vetrai.DOOR, apps.DOOR, native.DOOR)
+DOORS: tuple[Door, ...] = (levqor.DOOR, ledger.DOOR, vetrai.DOOR, apps.DOOR, native.DOOR)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
         found: list[House] = []
 
         def on_drained(drained: Drained) -> None:
-            fold(found[0], drained)
+            fold(found[0], drained, partial(samples, found[0].store.engine, drained))
             deletions.replayed(found[0], drained)
 
         store = Store.open(settings.data / "events", options=options(settings), clock=clock, on_drained=on_drained)
@@ -136,6 +137,7 @@ class Upkeep:
         while not self.stopping.wait(FLUSH_SECONDS):
             purged += FLUSH_SECONDS
             attempt(lambda: keys.usage.flush(self.house))
+            attempt(lambda: uptime.mark(self.house))
             attempt(lambda: deletions.work(self.house))
             if purged >= PURGE_SECONDS:
                 purged = 0.0
@@ -158,7 +160,8 @@ def build(house: House) -> Origin:
         return openapi.document(origin.doors, origin.apps)
 
     web = pages.door([*docs.routes(description), *operations.ROUTES])
-    origin = Origin(house, (*DOORS, ui.door(), web))
+    doors = (levqor.described(description) if door is levqor.DOOR else door for door in DOORS)
+    origin = Origin(house, (*doors, ui.door(), web))
     return origin
 
 
@@ -173,5 +176,6 @@ def close(house: House) -> None:
     house.part(Upkeep).stop()
     house.store.stop()
     attempt(lambda: keys.usage.flush(house))
+    attempt(lambda: uptime.mark(house))
     house.part(Outward).close()
     house.close()

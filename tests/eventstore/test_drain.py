@@ -5,12 +5,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from headrace.eventstore import quarantine, queries
-from headrace.eventstore.drain import Drain, Drained, ErrorSummary, ProjectDay, summary
+from headrace.eventstore.drain import Drain, Drained, ErrorSummary, ProjectDay, samples, summary
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.queries import Selection
 from headrace.eventstore.schema import TEXTS
@@ -18,6 +19,7 @@ from headrace.eventstore.segments import Segment
 from tests.eventstore.conftest import ARRIVAL, DAY, SegmentOf, event, group
 
 HOUR = 3_600_000_000
+MINUTE = 60_000_000
 
 
 class Held:
@@ -200,7 +202,8 @@ def test_the_summary_of_errors(engine: Engine, tenant: int, segment_of: SegmentO
     segment = segment_of([group(tenant, events), group(tenant, [failure(start, "aa")], project=8)])
     told = drained(engine, segment)
     first = segment.first_id
-    assert told.errors == [
+    assert all(error.minutes == ((error.first_ts // MINUTE,), (error.rows,)) for error in told.errors)
+    assert [msgspec.structs.replace(error, minutes=((), ())) for error in told.errors] == [
         ErrorSummary(tenant, 7, "aa", ARRIVAL, 2, start, start + 10, "E", "last", None, start + 10, first + 1),
         ErrorSummary(
             tenant, 7, "aa", ARRIVAL + HOUR, 1, start + HOUR, start + HOUR, "E", "", None, start + HOUR, first + 2
@@ -209,6 +212,55 @@ def test_the_summary_of_errors(engine: Engine, tenant: int, segment_of: SegmentO
         ErrorSummary(tenant, 8, "aa", ARRIVAL, 1, start, start, "E", None, None, start, first + 5),
     ]
     assert (told.name, told.first_id, told.last_id) == (segment.name, first, first + 6)
+
+
+def test_releases_users_and_minutes_of_errors(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
+    def failure(ts: int, **fields: Any) -> dict[str, Any]:
+        return event(ts, level="error", fingerprint="aa", error_type="E", **fields)
+
+    users: list[Any] = [
+        {"user_id": 17},
+        {"user_id": "17"},
+        {"user": {"id": "17", "email": "a@b.cd"}},
+        {"user": {"email": "a@b.cd"}},
+        {"user": "eve"},
+        {"enduser.id": "x"},
+        {"user": None},
+        {"user": {}},
+        {},
+    ]
+    events = [failure(ARRIVAL + place * MINUTE, release="1", attributes=one) for place, one in enumerate(users)]
+    events += [
+        failure(ARRIVAL, environment="staging"),
+        failure(ARRIVAL, attributes={"release": "2", "environment": "dev"}),
+    ]
+    told = drained(engine, segment_of([group(tenant, events)]))
+    places = {(error.release, error.environment): error for error in told.errors}
+    assert {place: error.rows for place, error in places.items()} == {
+        ("1", None): 9,
+        (None, "staging"): 1,
+        ("2", "dev"): 1,
+    }
+    first = places["1", None]
+    assert first.minutes == (tuple(ARRIVAL // MINUTE + place for place in range(9)), (1,) * 9)
+    assert len(first.users[0]) == 4  # 17, a@b.cd, eve, x
+    assert all(place < 1024 and 1 <= rank <= 64 for place, rank in zip(*first.users, strict=True))
+    assert places["2", "dev"].users == ((), ())
+
+
+def test_samples_are_what_fingerprints_are_made_of(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
+    texts: dict[str, Any] = {
+        "error_type": "E",
+        "error_message": "",
+        "stack_trace": 'File "a", line 1, in f',
+        "platform": "python",
+    }
+    chosen = event(level="error", fingerprint="aa", attributes={"fingerprint": ["a", 1]}, **texts)
+    segment = segment_of([group(tenant, [event(), chosen, event()])])
+    told = drained(engine, segment)
+    (sample,) = samples(engine, told, [segment.first_id + 1]).values()
+    assert {name: getattr(sample, name) for name in texts} == texts
+    assert (sample.message, json.loads(bytes(sample.attributes))) == (None, {"fingerprint": ["a", 1]})
 
 
 def test_a_failing_caller_delays_but_loses_and_doubles_nothing(

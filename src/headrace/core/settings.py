@@ -153,6 +153,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_limit: Annotated[
         int, Rule("Keys of one project that are not revoked.", "Lists of keys are not paged.", 1, 100_000)
     ] = 1_000
+    error_groups: Annotated[
+        int,
+        Rule(
+            "Error groups of one project; errors of further ones are stored ungrouped.",
+            "Random error types must not fill the database; the longest unseen groups go once an hour.",
+            100,
+            1_000_000,
+        ),
+    ] = 20_000
     workflow_limit: Annotated[
         int, Rule("Workflows that one organization defines.", "Lists of them are not paged.", 1, 10_000)
     ] = 200

@@ -6,15 +6,16 @@ segment's name. Rows that the engine cannot read are the work of `quarantine`.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from headrace.eventstore import quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
+from headrace.eventstore.schema import string
 from headrace.eventstore.segments import Segment
-from headrace.kit.times import HOUR
+from headrace.kit.times import HOUR, MINUTE
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,15 @@ class ProjectDay(msgspec.Struct, array_like=True, frozen=True):
     rows: int
 
 
+Pairs = tuple[tuple[int, ...], tuple[int, ...]]
+
+
 class ErrorSummary(msgspec.Struct, array_like=True, frozen=True):
-    """What one error group received in this segment, per hour of event time (us); the sample is its newest event."""
+    """What one fingerprint received in this segment, per hour of event time (us), release and environment.
+
+    The sample is its newest event. `minutes` are (minutes since 1970, events in each), `users` (places, ranks) of a
+    HyperLogLog with 1,024 registers over what the events say of their users.
+    """
 
     tenant: int
     project: int
@@ -46,6 +54,32 @@ class ErrorSummary(msgspec.Struct, array_like=True, frozen=True):
     platform: str | None
     sample_ts: int
     sample_id: int
+    release: str | None = None
+    environment: str | None = None
+    minutes: Pairs = ((), ())
+    users: Pairs = ((), ())
+
+
+class Sample(msgspec.Struct, array_like=True, frozen=True):
+    """What of one event goes into its fingerprint; `attributes` is JSON text with the sender's choice, if any."""
+
+    id: int
+    error_type: str | None
+    error_message: str | None
+    message: str | None
+    stack_trace: str | None
+    platform: str | None
+    attributes: msgspec.Raw
+
+
+class StoredSample(msgspec.Struct, array_like=True, frozen=True):
+    id: int
+    error_type: str
+    error_message: str
+    message: str
+    stack_trace: str
+    platform: str
+    attributes: str
 
 
 class Drained(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +112,40 @@ PROJECTS = f"""
 SELECT tenant, project, intDiv(received_at, 86400000000) AS day, count() FROM events WHERE {OF_SEGMENT}
 GROUP BY tenant, project, day ORDER BY tenant, project, day"""
 
+# Whom an error reached: the first of these that an event has; a number and its text are one user.
+USER_ATTRIBUTES = ("user_id", "user.id", "enduser.id", "user.email", "user.username", "user.name")
+USER_FIELDS = ("id", "email", "username", "name", "ip_address")
+USER = (
+    "trim(BOTH '\"' FROM firstNonDefault("
+    + ", ".join(f"attributes['{name}']" for name in USER_ATTRIBUTES)
+    + ", if(startsWith(attributes['user'], '{'), firstNonDefault("
+    + ", ".join(f"JSONExtractRaw(attributes['user'], '{name}')" for name in USER_FIELDS)
+    + "), attributes['user'])))"
+)
+# The place of a register is in the lower ten bits of the hash, its rank the first bit that is set in the others.
+REST = "intDiv(hash, 1024)"
+USERS = f"maxMapIf([toUInt16(hash % 1024)], [toUInt8(bitCount(bitXor({REST}, {REST} - 1)))], user NOT IN ('', 'null'))"
 ERRORS = f"""
 SELECT tenant, project, error_fingerprint, ts - positiveModulo(ts, {HOUR}) AS hour, count(), min(ts), max(ts),
   argMax(error_type, (ts, id)) AS type, argMax(error_message, (ts, id)) AS message,
   argMax(platform, (ts, id)) AS platform,
-  max(ts), argMax(id, (ts, id))
-FROM events WHERE {OF_SEGMENT} AND error_fingerprint != ''
-GROUP BY tenant, project, error_fingerprint, hour ORDER BY tenant, project, error_fingerprint, hour"""
+  max(ts), argMax(id, (ts, id)), its_release, its_environment,
+  sumMap([intDiv(ts - positiveModulo(ts, {MINUTE}), {MINUTE})], [toUInt64(1)]), {USERS}
+FROM (
+  SELECT tenant, project, error_fingerprint, ts, id, error_type, error_message, platform,
+    if(release = '', {string("attributes['release']")}, release) AS its_release,
+    if(environment = '', {string("attributes['environment']")}, environment) AS its_environment,
+    {USER} AS user, sipHash64(user) AS hash
+  FROM events WHERE {OF_SEGMENT} AND error_fingerprint != ''
+)
+GROUP BY tenant, project, error_fingerprint, hour, its_release, its_environment
+ORDER BY tenant, project, error_fingerprint, hour"""
+
+SAMPLES = f"""
+SELECT id, error_type, error_message, message, stack_trace, platform,
+  if(attributes['fingerprint'] = '', '{{}}', concat('{{"fingerprint":', attributes['fingerprint'], '}}'))
+FROM events WHERE {OF_SEGMENT} AND has({{ids:Array(UInt64)}}, id)"""
+SAMPLE_TEXTS = ("error_type", "error_message", "message", "stack_trace", "platform")
 
 
 def summary(engine: Engine, segment: Segment) -> Drained:
@@ -100,10 +161,22 @@ def summary(engine: Engine, segment: Segment) -> Drained:
     )
 
 
+def samples(engine: Engine, drained: Drained, ids: Iterable[int]) -> dict[int, Sample]:
+    """Read what the fingerprints of some of the segment's events were made of."""
+    params = {"first": drained.first_id, "last": drained.last_id, "ids": sorted(ids)}
+    rows = engine.query(SAMPLES, params, row=StoredSample, settings=WITH_DELETED, seconds=60, reserved=True)
+    return {row.id: sample_of(row) for row in rows}
+
+
+def sample_of(row: StoredSample) -> Sample:
+    texts = {name: stored_text(getattr(row, name)) for name in SAMPLE_TEXTS}
+    return Sample(id=row.id, attributes=msgspec.Raw(row.attributes.encode()), **texts)
+
+
 def with_absent(error: ErrorSummary) -> ErrorSummary:
     """Read stored texts: "" is absent, one NUL is empty."""
-    read = {name: stored_text(getattr(error, name)) for name in ("error_type", "error_message", "platform")}
-    return msgspec.structs.replace(error, **read)
+    names = ("error_type", "error_message", "platform", "release", "environment")
+    return msgspec.structs.replace(error, **{name: stored_text(getattr(error, name)) for name in names})
 
 
 def stored_text(value: str | None) -> str | None:

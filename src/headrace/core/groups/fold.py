@@ -1,16 +1,20 @@
 """Folding: what a stored segment adds to the metadata database, exactly once however often it is replayed."""
 
-from collections.abc import Iterable
-from itertools import groupby
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 
+from headrace.core.groups import activity, counts, marks, news, releases, states
+from headrace.core.groups.finding import COLUMNS
+from headrace.core.groups.gathered import Part, gather
+from headrace.core.groups.marks import Read, chunks
+from headrace.core.groups.record import Group, group_of
 from headrace.core.limits import quota
 from headrace.core.schema import folded_segments, projects
-from headrace.core.schema.groups import error_group_hours, error_groups
-from headrace.eventstore.drain import Drained, ErrorSummary
-from headrace.eventstore.ids import public_id
+from headrace.core.schema.groups import error_groups, group_activity
+from headrace.eventstore.drain import Drained, Sample
 from headrace.kit import times
 
 if TYPE_CHECKING:
@@ -19,18 +23,66 @@ if TYPE_CHECKING:
 # A name is needed only while its segment's file may come back; files go right after folding.
 NAMES_KEPT = 7 * times.DAY
 
+CHANGED = (
+    "occurrence_count",
+    "user_count",
+    "first_seen",
+    "last_seen",
+    "error_message",
+    "sample_log_id",
+    "status",
+    "resolved_at",
+    "resolved_in_release",
+    "regressed_at",
+    "muted_until",
+    "mute_rule",
+    "updated_at",
+)
+CHANGE = (
+    sa.update(error_groups)
+    .where(error_groups.c.id == sa.bindparam("of_group"))
+    .values({name: sa.bindparam(f"new_{name}") for name in CHANGED})
+)
+OPEN: dict[str, Any] = {
+    "status": "unresolved",
+    "resolved_at": None,
+    "resolved_in_release": None,
+    "muted_until": None,
+    "mute_rule": None,
+}
 
-def fold(house: "House", drained: Drained) -> None:
-    """Add a stored segment's counts: usage per project and day, error groups. A segment already folded adds nothing."""
+
+def nothing(_: Iterable[int]) -> Mapping[int, Sample]:
+    return {}
+
+
+def fold(house: "House", drained: Drained, read: Read = nothing) -> None:
+    """Add a stored segment's counts: usage per project and day, error groups. A segment already folded adds nothing.
+
+    `read` gives events of the segment by their ids; it is asked about fingerprints that are not known.
+    """
     now = house.clock()
+    samples = samples_of(house, drained, read)
     with house.db.write() as connection:
         name = house.db.insert(folded_segments).values(name=drained.name, folded_at=now).on_conflict_do_nothing()
         if connection.execute(name.returning(folded_segments.c.name)).scalar() is not None:
-            add_all(connection, house, drained, now)
+            add_all(connection, house, drained, samples, now)
     quota.settle(house, {(part.project, part.day): part.rows for part in drained.projects})
 
 
-def add_all(connection: sa.Connection, house: "House", drained: Drained, now: int) -> None:
+def samples_of(house: "House", drained: Drained, read: Read) -> Mapping[int, Sample]:
+    """Read events of unknown fingerprints, before the transaction: the engine is not asked under a lock."""
+    if not drained.errors:
+        return {}
+    with house.db.read() as connection:
+        there = marks.known(connection, {(error.project, error.fingerprint) for error in drained.errors})
+    unknown = {error.sample_id for error in drained.errors if (error.project, error.fingerprint) not in there}
+    return read(unknown) if unknown else {}
+
+
+def add_all(
+    connection: sa.Connection, house: "House", drained: Drained, samples: Mapping[int, Sample], now: int
+) -> None:
     """Add the counts of a segment that was not folded before."""
     connection.execute(sa.delete(folded_segments).where(folded_segments.c.folded_at < now - NAMES_KEPT))
     known = known_projects(connection, {part.project for part in drained.projects})
@@ -39,62 +91,117 @@ def add_all(connection: sa.Connection, house: "House", drained: Drained, now: in
         connection,
         {(part.project, part.day): part.rows for part in drained.projects if part.project in known},
     )
-    errors = sorted(drained.errors, key=lambda error: (error.project, error.fingerprint, error.hour))
-    for (project, _), hours in groupby(errors, key=lambda error: (error.project, error.fingerprint)):
-        if project in known:
-            add(connection, house, known[project], list(hours), now)
+    parts = gather(drained.errors, known)
+    if parts:
+        add_errors(connection, house, parts, samples, now)
 
 
-def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, int]:
-    """Return organization by project. Rows of a project that is gone must not stop the drain."""
-    rows = connection.execute(
-        sa.select(projects.c.id, projects.c.organization_id).where(projects.c.id.in_(list(wanted)))
-    )
-    return {row.id: row.organization_id for row in rows}
+def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, tuple[int, str]]:
+    """Return organization and environment by project. Rows of a project that is gone must not stop the drain."""
+    columns = projects.c
+    query = sa.select(columns.id, columns.organization_id, columns.environment)
+    rows = connection.execute(query.where(columns.id.in_(list(wanted))))
+    return {row.id: (row.organization_id, row.environment) for row in rows}
 
 
-def add(connection: sa.Connection, house: "House", organization: int, hours: list[ErrorSummary], now: int) -> None:
-    """Count one group's occurrences of one segment, hour by hour."""
-    first, rows = hours[0], sum(hour.rows for hour in hours)
-    latest = max(hours, key=lambda hour: hour.sample_ts)
-    seen = {"first_seen": min(hour.first_ts for hour in hours), "last_seen": max(hour.last_ts for hour in hours)}
-    sample = public_id(latest.sample_ts, latest.sample_id)
-    old = error_groups.c
-    # A log newer than the resolution reopens the group; ignored and muted ones stay as they are.
-    reopened = sa.and_(old.status == "resolved", old.resolved_at < seen["last_seen"])
-    statement = house.db.insert(error_groups).values(
-        organization_id=organization,
-        project_id=first.project,
-        fingerprint=first.fingerprint,
-        error_type=latest.error_type or None,
-        error_message=latest.error_message or None,
-        platform=latest.platform or None,
-        occurrence_count=rows,
-        status="unresolved",
-        sample_log_id=sample,
-        created_at=now,
-        updated_at=now,
-        **seen,
-    )
-    newer = old.last_seen <= seen["last_seen"]
-    changed = {
-        "occurrence_count": old.occurrence_count + rows,
-        "first_seen": sa.case((old.first_seen > seen["first_seen"], seen["first_seen"]), else_=old.first_seen),
-        "last_seen": sa.case((newer, seen["last_seen"]), else_=old.last_seen),
-        "error_message": sa.case((newer, latest.error_message or None), else_=old.error_message),
-        "sample_log_id": sa.case((newer, sample), else_=old.sample_log_id),
-        "status": sa.case((reopened, "unresolved"), else_=old.status),
-        "resolved_in_release": sa.case((reopened, None), else_=old.resolved_in_release),
-        "resolved_at": sa.case((reopened, None), else_=old.resolved_at),
-        "updated_at": now,
+def add_errors(
+    connection: sa.Connection, house: "House", parts: Sequence[Part], samples: Mapping[int, Sample], now: int
+) -> None:
+    known = marks.known(connection, {(part.project, part.fingerprint) for part in parts})
+    unknown = [part for part in parts if (part.project, part.fingerprint) not in known]
+    fresh: set[int] = set()
+    if unknown:
+        made, fresh = marks.make(connection, house, unknown, samples, now)
+        known |= made
+    placed = {
+        known[part.project, part.fingerprint].id: part for part in parts if (part.project, part.fingerprint) in known
     }
-    group = connection.execute(
-        statement.on_conflict_do_update(index_elements=["project_id", "fingerprint"], set_=changed).returning(old.id)
-    ).scalar_one()
-    for hour in hours:
-        counted = house.db.insert(error_group_hours).values(group_id=group, hour=hour.hour, count=hour.rows)
-        connection.execute(
-            counted.on_conflict_do_update(
-                index_elements=["group_id", "hour"], set_={"count": error_group_hours.c.count + hour.rows}
-            )
-        )
+    if not placed:
+        return
+    groups = locked(connection, {mark.group_id for mark in known.values()})
+    counts.add(connection, house, placed)
+    counts.add_users(connection, house, placed)
+    releases.note(connection, house, parts)
+    change(connection, house, groups, counts.by_group(placed, known.values()), fresh, now)
+
+
+def locked(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, Group]:
+    """Read groups so that no other process changes them before this transaction ends."""
+    found: dict[int, Group] = {}
+    for some in chunks(wanted):
+        query = sa.select(*COLUMNS).where(error_groups.c.id.in_(some)).order_by(error_groups.c.id).with_for_update()
+        found |= {row.id: group_of(row) for row in connection.execute(query)}
+    return found
+
+
+def change(  # noqa: PLR0917  Called from above only.
+    connection: sa.Connection,
+    house: "House",
+    groups: Mapping[int, Group],
+    parts: Mapping[int, Sequence[Part]],
+    fresh: set[int],
+    now: int,
+) -> None:
+    """Write what the segment did to groups: counts, times, states, and the news of it."""
+    users = counts.users_of(connection, [group for group, some in parts.items() if any(part.users for part in some)])
+    orders = orders_of(connection, groups, parts)
+    rows, lines, told = [], [], []
+    for group_id, some in sorted(parts.items()):
+        group = groups[group_id]
+        reached = users.get(group_id, group.user_count)
+        if group.mute_rule is not None:
+            group = msgspec.structs.replace(group, mute_rule=states.counted(group.mute_rule, some))
+        turn = states.turn(group, some, orders.get(group.project_id, {}), reached)
+        row = counted(group, some, reached) | {"updated_at": now}
+        if turn is not None:
+            row |= OPEN | {"regressed_at": turn.at}
+            lines.append(activity.system_line(group.organization_id, group_id, turn.kind, now, turn.data))
+        rows.append({"of_group": group_id} | {f"new_{name}": row[name] for name in CHANGED})
+        kind = "new" if group_id in fresh else turn.news if turn is not None else None
+        if kind is not None:
+            told.append(line_of(group, kind, max(part.all.last for part in some)))
+    connection.execute(CHANGE, rows)
+    if lines:
+        connection.execute(group_activity.insert(), lines)
+        activity.trim(connection, [line["group_id"] for line in lines])
+    news.write(connection, house, told)
+
+
+def orders_of(
+    connection: sa.Connection, groups: Mapping[int, Group], parts: Mapping[int, Sequence[Part]]
+) -> dict[int, releases.Order]:
+    """Read the order of the releases that matter: of groups resolved in one."""
+    wanted: dict[int, set[str]] = {}
+    for group_id, some in parts.items():
+        target = groups[group_id].resolved_in_release
+        if target:
+            named = {target, *(release for part in some for release in part.releases)}
+            wanted.setdefault(groups[group_id].project_id, set()).update(named)
+    return {project: releases.order_of(connection, project, named) for project, named in wanted.items()}
+
+
+def counted(group: Group, parts: Sequence[Part], users: int) -> dict[str, Any]:
+    """Return a group's columns with the events of the parts."""
+    newest = max(parts, key=lambda part: (part.latest.sample_ts, part.latest.sample_id))
+    newer = newest.all.last >= group.last_seen
+    row = msgspec.structs.asdict(group)
+    rule = group.mute_rule
+    return row | {
+        "occurrence_count": group.occurrence_count + sum(part.all.rows for part in parts),
+        "user_count": users,
+        "first_seen": min(group.first_seen, *(part.all.first for part in parts)),
+        "last_seen": max(group.last_seen, newest.all.last),
+        "error_message": (newest.latest.error_message or None) if newer else group.error_message,
+        "sample_log_id": newest.sample if newer else group.sample_log_id,
+        "mute_rule": msgspec.json.encode(rule).decode() if rule is not None else None,
+    }
+
+
+def line_of(group: Group, kind: str, at: int) -> dict[str, object]:
+    return {
+        "organization_id": group.organization_id,
+        "project_id": group.project_id,
+        "group_id": group.id,
+        "kind": kind,
+        "at": at,
+    }

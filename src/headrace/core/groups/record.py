@@ -1,4 +1,4 @@
-"""The record of an error group, and how a row becomes one."""
+"""The records of an error group, and how a row becomes one."""
 
 from typing import Any
 
@@ -8,8 +8,22 @@ import sqlalchemy as sa
 STATUSES = ("unresolved", "resolved", "ignored", "muted")
 
 
+class MuteRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a mute ends by itself: at `events` events (within `minutes`, else in all), or at `users` more users.
+
+    `since` is when it was muted, `base` how many users there were; `window` counts events by stretches of time.
+    """
+
+    events: int | None = None
+    minutes: int | None = None
+    users: int | None = None
+    since: int
+    base: int = 0
+    window: dict[int, int] = {}
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """One error group. Times are microseconds; None = never or unknown."""
+    """One error group. Times are microseconds; None = never or unknown. `user_count` is an estimate."""
 
     id: int
     organization_id: int
@@ -17,15 +31,27 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     error_type: str | None
     error_message: str | None
+    platform: str | None
     first_seen: int
     last_seen: int
     occurrence_count: int
+    user_count: int
     status: str
     assigned_to: int | None
     sample_log_id: str | None
     resolved_at: int | None
     resolved_in_release: str | None
+    regressed_at: int | None
+    merged_into: int | None
+    muted_until: int | None
+    mute_rule: MuteRule | None
+    created_at: int
+
+
+DECODE_RULE = msgspec.json.Decoder(MuteRule).decode
 
 
 def group_of(row: sa.Row[Any]) -> Group:
-    return msgspec.convert(row._mapping, Group)  # noqa: SLF001  SQLAlchemy's documented name for a row as a mapping.
+    fields = {name: getattr(row, name) for name in Group.__struct_fields__}
+    rule = fields["mute_rule"]
+    return Group(**fields | {"mute_rule": DECODE_RULE(rule) if rule else None})

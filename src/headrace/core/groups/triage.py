@@ -1,99 +1,36 @@
-"""Error groups as people work with them: list, look at, set the state, assign."""
+"""Error groups as people work with them: the state, whom it is given to."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 
 from headrace.core import audit, projects, rules
-from headrace.core.groups.record import STATUSES, Group, group_of
+from headrace.core.groups import activity, releases
+from headrace.core.groups.finding import COLUMNS, a_status, find
+from headrace.core.groups.gathered import Span
+from headrace.core.groups.record import Group, MuteRule, group_of
 from headrace.core.identity import members
 from headrace.core.principal import Principal
-from headrace.core.refusals import forbidden, invalid, not_found
-from headrace.core.schema.groups import error_group_hours, error_groups
+from headrace.core.refusals import forbidden, invalid
+from headrace.core.schema.groups import error_groups
 from headrace.kit import times
 
 if TYPE_CHECKING:
     from headrace.core.house import House
 
-SPARKLINE_HOURS = 24
 LONGEST_RELEASE = 255
-
-
-class GroupPage(NamedTuple):
-    groups: list[Group]
-    has_more: bool
-
-
-class Sparkline(NamedTuple):
-    """Counts of the last 24 hours, oldest first: (start of the hour in microseconds, occurrences), zeros included."""
-
-    hours: list[tuple[int, int]]
-
-
-def list_all(
-    house: "House", who: Principal, *, project_id: int, status: str | None = None, limit: int = 100, offset: int = 0
-) -> GroupPage:
-    """List a project's groups, last seen first."""
-    project = projects.get(house, who, project_id=project_id)
-    where = [
-        error_groups.c.organization_id == project.organization_id,
-        error_groups.c.project_id == project.project_id,
-    ]
-    if status is not None:
-        where.append(error_groups.c.status == a_status(status))
-    query = (
-        sa.select(error_groups)
-        .where(*where)
-        .order_by(error_groups.c.last_seen.desc(), error_groups.c.id.desc())
-        .limit(limit + 1)
-        .offset(offset)
-    )
-    with house.db.read() as connection:
-        groups = [group_of(row) for row in connection.execute(query)]
-    return GroupPage(groups[:limit], len(groups) > limit)
-
-
-def get(house: "House", who: Principal, *, project_id: int, group_id: int) -> Group:
-    project = projects.get(house, who, project_id=project_id)
-    with house.db.read() as connection:
-        return find(connection, project.organization_id, project.project_id, group_id)
-
-
-def find(connection: sa.Connection, organization_id: int, project_id: int, group_id: int) -> Group:
-    query = sa.select(error_groups).where(
-        error_groups.c.organization_id == organization_id,
-        error_groups.c.project_id == project_id,
-        error_groups.c.id == group_id,
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise not_found("Error group not found")
-    return group_of(row)
-
-
-def by_fingerprint(house: "House", who: Principal, *, project_id: int, fingerprints: Iterable[str]) -> dict[str, Group]:
-    """Return the groups that a page of errors belongs to."""
-    project = projects.get(house, who, project_id=project_id)
-    query = sa.select(error_groups).where(
-        error_groups.c.organization_id == project.organization_id,
-        error_groups.c.project_id == project.project_id,
-        error_groups.c.fingerprint.in_(set(fingerprints)),
-    )
-    with house.db.read() as connection:
-        return {row.fingerprint: group_of(row) for row in connection.execute(query)}
-
-
-def sparkline(house: "House", group: Group) -> Sparkline:
-    """Count the occurrences of a group that was read for the caller, hour by hour over the last day."""
-    this_hour = house.clock() // times.HOUR * times.HOUR
-    hours = [this_hour - back * times.HOUR for back in reversed(range(SPARKLINE_HOURS))]
-    query = sa.select(error_group_hours.c.hour, error_group_hours.c.count).where(
-        error_group_hours.c.group_id == group.id, error_group_hours.c.hour.between(hours[0], hours[-1])
-    )
-    with house.db.read() as connection:
-        counted: dict[int, int] = {hour: count for hour, count in connection.execute(query)}  # noqa: C416  Rows are no pairs to `dict`.
-    return Sparkline([(hour, counted.get(hour, 0)) for hour in hours])
+MOST_EVENTS, MOST_USERS, MOST_MINUTES = 1_000_000, 1_000_000, 7 * 24 * 60
+LONGEST_MUTE = 366 * times.DAY
+# What no state keeps of the one before.
+PLAIN: Mapping[str, Any] = {
+    "resolved_at": None,
+    "resolved_in_release": None,
+    "regressed_at": None,
+    "muted_until": None,
+    "mute_rule": None,
+}
 
 
 def set_status(
@@ -105,17 +42,68 @@ def set_status(
     status: str,
     resolved_in_release: str | None = None,
 ) -> Group:
-    """Set a group's state. `resolved` notes the time; every other state clears it."""
+    """Set a group's state. `resolved` notes the time; every other state clears it.
+
+    Resolved in a release, it opens again only with an event of that release, of one that came later, or of none.
+    """
     a_status(status)
     if resolved_in_release is not None:
         rules.text(resolved_in_release, "resolved_in_release", most=LONGEST_RELEASE)
     resolved = status == "resolved"
+    release = resolved_in_release if resolved else None
     values = {
+        **PLAIN,
         "status": status,
         "resolved_at": house.clock() if resolved else None,
-        "resolved_in_release": resolved_in_release if resolved else None,
+        "resolved_in_release": release,
     }
-    return change(house, who, project_id, group_id, values)
+    said = {"status": status} | ({"release": release} if release else {})
+
+    def first(connection: sa.Connection, group: Group) -> None:
+        if release:
+            # Were it unknown until it fails, nothing could come after it.
+            now = house.clock()
+            releases.note_project(connection, house, group.project_id, {release: Span(0, now, now)}, widen=False)
+
+    return change(house, who, project_id, group_id, values, ("status", said), first)
+
+
+def mute(
+    house: "House",
+    who: Principal,
+    *,
+    project_id: int,
+    group_id: int,
+    until: Any = None,
+    events: Any = None,
+    minutes: Any = None,
+    users: Any = None,
+) -> Group:
+    """Mute a group: until a time, until `events` more events (within `minutes`), or until `users` more users.
+
+    What comes first ends it; without any of them it stays muted.
+    """
+    now = house.clock()
+    ends = None if until is None else rules.moment(until, "until")
+    if ends is not None and not now < ends <= now + LONGEST_MUTE:
+        raise invalid("until", "must be in the future, at most 366 days ahead")
+    if minutes is not None and events is None:
+        raise invalid("minutes", "needs events")
+    rule = MuteRule(
+        events=None if events is None else rules.integer(events, "events", 1, MOST_EVENTS),
+        minutes=None if minutes is None else rules.integer(minutes, "minutes", 1, MOST_MINUTES),
+        users=None if users is None else rules.integer(users, "users", 1, MOST_USERS),
+        since=now,
+    )
+    asked = {"until": None if ends is None else times.show(ends), "events": events, "minutes": minutes, "users": users}
+    said = {name: value for name, value in asked.items() if value is not None}
+
+    def values(group: Group) -> Mapping[str, Any]:
+        whole = msgspec.structs.replace(rule, base=group.user_count)
+        kept = None if events is None and users is None else msgspec.json.encode(whole).decode()
+        return {**PLAIN, "status": "muted", "muted_until": ends, "mute_rule": kept}
+
+    return change(house, who, project_id, group_id, values, ("muted", said))
 
 
 def assign(house: "House", who: Principal, *, project_id: int, group_id: int, assigned_to: int | None) -> Group:
@@ -126,25 +114,38 @@ def assign(house: "House", who: Principal, *, project_id: int, group_id: int, as
     )
     if not known:
         raise invalid("assigned_to", "must be an active member of the organization")
-    return change(house, who, project_id, group_id, {"assigned_to": assigned_to})
+    values = {"assigned_to": assigned_to}
+    return change(house, who, project_id, group_id, values, ("assigned", values))
 
 
-def change(house: "House", who: Principal, project_id: int, group_id: int, values: Mapping[str, object]) -> Group:
+Values = Mapping[str, Any] | Callable[[Group], Mapping[str, Any]]
+
+
+def change(  # noqa: PLR0917  Called from the verbs above only.
+    house: "House",
+    who: Principal,
+    project_id: int,
+    group_id: int,
+    values: Values,
+    said: tuple[str, Mapping[str, Any]],
+    first: Callable[[sa.Connection, Group], None] | None = None,
+) -> Group:
+    """Change a group's columns, with a line of its activity and of the audit log."""
+    require_write(who)
+    project = projects.get(house, who, project_id=project_id)
+    kind, data = said
+    with house.db.write() as connection:
+        old = find(connection, project, group_id)
+        if first is not None:
+            first(connection, old)
+        new = values(old) if callable(values) else values
+        statement = sa.update(error_groups).where(error_groups.c.id == old.id)
+        row = connection.execute(statement.values(updated_at=house.clock(), **new).returning(*COLUMNS)).one()
+        activity.record(connection, house, who, old.id, kind, dict(data))
+        audit.record(connection, house, who, "group:state:changed", target=f"group:{old.id}", data=data)
+        return group_of(row)
+
+
+def require_write(who: Principal) -> None:
     if not who.allows("logs", "write"):
         raise forbidden("Insufficient scope: write required")
-    project = projects.get(house, who, project_id=project_id)
-    with house.db.write() as connection:
-        old = find(connection, project.organization_id, project.project_id, group_id)
-        connection.execute(
-            sa.update(error_groups)
-            .where(error_groups.c.organization_id == project.organization_id, error_groups.c.id == old.id)
-            .values(updated_at=house.clock(), **values)
-        )
-        audit.record(connection, house, who, "group:state:changed", target=f"group:{old.id}", data=values)
-        return find(connection, project.organization_id, project.project_id, group_id)
-
-
-def a_status(status: str) -> str:
-    if status not in STATUSES:
-        raise invalid("status", f"must be one of {', '.join(STATUSES)}", type="enum")
-    return status

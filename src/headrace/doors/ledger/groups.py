@@ -7,7 +7,7 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET
 
 from headrace.core.events import read
-from headrace.core.groups import triage
+from headrace.core.groups import finding, series, triage
 from headrace.core.groups.record import Group
 from headrace.core.refusals import Refusal, invalid
 from headrace.doors.ledger import shapes
@@ -30,7 +30,7 @@ def list_all(
     call: Incoming, project_id: ProjectId, status: State = None, limit: Limit = 100, offset: Offset = 0
 ) -> shapes.GroupPage:
     """List a project's error groups, last seen first."""
-    page = triage.list_all(call.house, call.who, project_id=project_id, status=status, limit=limit, offset=offset)
+    page = finding.list_all(call.house, call.who, project_id=project_id, status=status, limit=limit, offset=offset)
     listed = [shown(one) for one in page.groups]
     return shapes.GroupPage(project_id=project_id, groups=listed, has_more=page.has_more)
 
@@ -38,14 +38,14 @@ def list_all(
 @get("/api/v1/error-groups/{id:str}", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
 def get_one(call: Incoming, project_id: ProjectId, id: Id) -> shapes.GroupDetail:  # noqa: A002  The contract's name.
     """Return a group with one of its logs and its last 24 hours."""
-    group = triage.get(call.house, call.who, project_id=project_id, group_id=id)
+    group = finding.get(call.house, call.who, project_id=project_id, group_id=id)
     sample = None
     if group.sample_log_id:
         try:
             sample = read.get(call.house, call.who, project_id=project_id, log_id=group.sample_log_id)
         except Refusal:
             sample = None  # Retention took the log; the group outlives it.
-    hours = triage.sparkline(call.house, group).hours
+    hours = series.sparkline(call.house, group).hours
     return shapes.GroupDetail(
         group=shown(group),
         sample_stack_trace=sample.stack_trace if sample else None,

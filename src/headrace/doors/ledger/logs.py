@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from headrace.core.events import read
 from headrace.core.events.filters import Filters
-from headrace.core.groups import triage
+from headrace.core.groups import finding
 from headrace.core.groups.record import Group
 from headrace.core.refusals import invalid
 from headrace.doors.ledger import shapes
@@ -108,7 +108,7 @@ def errors(
     """Return a page of errors and exceptions, newest first, each with what is known of its group."""
     page = read.errors(call.house, call.who, project_id=project_id, filters=narrowed, limit=limit, offset=offset)
     marks = [row.error_fingerprint for row in page.rows if row.error_fingerprint]
-    known = triage.by_fingerprint(call.house, call.who, project_id=project_id, fingerprints=marks)
+    known = finding.by_fingerprint(call.house, call.who, project_id=project_id, fingerprints=marks)
     shown = [error(row, known.get(row.error_fingerprint or "")) for row in page.rows]
     return shapes.ErrorPage(project_id=project_id, errors=shown, has_more=page.next_cursor is not None)
 
