@@ -292,7 +292,7 @@ def test_the_official_client_sends_the_same(
 
 
 def test_a_letter_is_what_was_meant(world: World) -> None:
-    given = {**LETTER, "cc": ["eve@example.com", "mal@example.com"], "html": "<p>Hello</p>"}
+    given: Params = {**LETTER, "cc": ["eve@example.com", "mal@example.com"], "html": "<p>Hello</p>"}
     given["attachments"] = [{"filename": "a.txt", "content": base64.b64encode(b"data").decode()}]
     world.run("gmail", "send_email", given)
     sent = world.fakes["gmail"].take()[0].fields["raw"]
