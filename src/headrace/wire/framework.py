@@ -4,6 +4,7 @@ It sees a request only after the origin's checks. Handlers take `call` (wire.cal
 `data`, a record; what they refuse passes through to the origin.
 """
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -11,7 +12,10 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.types import Method
+from litestar.types.internal_types import PathParameterDefinition
 from litestar.typing import FieldDefinition
 from litestar.utils import make_non_optional_union
 
@@ -63,10 +67,23 @@ def framework(door: Door) -> Litestar:
         dto=JsonBody,
         return_dto=None,
         exception_handlers={ValidationException: _wrong_parameter, Exception: _pass_through},
-        openapi_config=OpenAPIConfig(title=door.title, version=__version__, render_plugins=(), path="/-/none"),
+        openapi_config=OpenAPIConfig(
+            title=door.title,
+            version=__version__,
+            render_plugins=(),
+            path="/-/none",
+            operation_id_creator=_operation_id,
+        ),
         logging_config=None,
         request_max_body_size=None,
     )
+
+
+def _operation_id(handler: HTTPRouteHandler, method: Method, parts: list[str | PathParameterDefinition]) -> str:
+    """Name an operation by method and path; of handlers that share a path the framework forgets the names."""
+    del handler
+    names = (part if isinstance(part, str) else part.name for part in parts)
+    return method.title() + "".join(word.title() for name in names for word in re.split(r"[^A-Za-z0-9]+", name))
 
 
 async def dispatch(app: Litestar, call: Call, send: Send) -> None:
