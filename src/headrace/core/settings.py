@@ -96,6 +96,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outbound_https_only: Annotated[
         bool, Rule("Send to https:// addresses alone.", "Receivers inside a house often have no certificate.")
     ] = False
+    webhook_limit: Annotated[
+        int, Rule("Webhook endpoints of one organization.", "Every event asks each of them.", 1, 10_000)
+    ] = 50
+    webhook_retry_seconds: Annotated[
+        tuple[str, ...],
+        Rule(
+            "Waits between the attempts of a webhook or callback, each +-10 %; one attempt more than waits.",
+            "A receiver that is deployed is back in seconds, one that is down overnight in the morning: 27.6 hours.",
+        ),
+    ] = ("1", "5", "30", "300", "1800", "7200", "18000", "36000", "36000")
+    webhook_in_flight: Annotated[
+        int, Rule("Webhook deliveries under way at once.", "Each holds a connection.", 1, 10_000)
+    ] = 200
+    webhook_in_flight_per_endpoint: Annotated[
+        int,
+        Rule(
+            "Deliveries under way at once to one endpoint.", "A slow receiver must not take the others' room.", 1, 100
+        ),
+    ] = 2
+    webhook_disable_hours: Annotated[
+        int, Rule("An endpoint whose every attempt failed for so long is switched off.", "Five days.", 1, 8_760)
+    ] = 120
+    webhook_days: Annotated[
+        int, Rule("Days for which deliveries and their attempts are kept.", "Documented default.", 1, 3_650)
+    ] = 30
 
     secret: Annotated[
         str,

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from headrace.core import audit, rules
 from headrace.core.house import House, bump_epoch
-from headrace.core.keys.records import Key, key_of
+from headrace.core.keys.records import Key, announce, key_of
 from headrace.core.principal import Principal
 from headrace.core.refusals import conflict, forbidden, not_found
 from headrace.core.schema import api_keys
@@ -60,4 +60,6 @@ def _change(house: House, who: Principal, key_id: int, what: str, values: Any) -
         if not again:
             bump_epoch(connection)
             audit.record(connection, house, who, f"apikey:key:{what}", target=f"key:{key_id}")
+            if what == "revoked":
+                announce(connection, house, row, "key.revoked")
         return key_of(row, house.clock())

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from headrace.core import audit, projects, rules
 from headrace.core.house import House, bump_epoch
-from headrace.core.keys.records import NewKey, key_of
+from headrace.core.keys.records import NewKey, announce, key_of, signing_place
 from headrace.core.principal import Principal
 from headrace.core.projects import Project
 from headrace.core.refusals import conflict, forbidden, invalid
@@ -82,7 +82,8 @@ def _ingest_key(connection: sa.Connection, house: House, who: Principal, project
         api_keys.c.kind == "ingest",
         api_keys.c.revoked_at.is_(None),
     )
-    connection.execute(earlier.values(revoked_at=house.clock()))
+    for row in connection.execute(earlier.values(revoked_at=house.clock()).returning(api_keys)).all():
+        announce(connection, house, row, "key.revoked")
     made = _insert(connection, house, who, keys.ingest_key(), values, ("ingest",))
     assert made is not None  # noqa: S101  128 random bits do not meet.
     return made
@@ -219,7 +220,7 @@ def _insert(  # noqa: PLR0917  Private, and called from the verbs above only.
         sa.select(api_keys.c.id).where(api_keys.c.mac.in_(house.keyring.macs(API_KEY, secret)))
     ).first():
         return None
-    place = f"api_keys|signing_secret|{who.organization_id}|{mac.hex()}"
+    place = signing_place(who.organization_id, mac)
     row = connection.execute(
         api_keys.insert().returning(api_keys),
         {
@@ -242,4 +243,5 @@ def _insert(  # noqa: PLR0917  Private, and called from the verbs above only.
         target=f"key:{row.id}",
         data={"kind": row.kind, "project_id": row.project_id, "scopes": list(scopes)},
     )
+    announce(connection, house, row, "key.created")
     return NewKey(key=key_of(row, now), full_key=secret, signing_secret=signing_secret)

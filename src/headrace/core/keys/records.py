@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from headrace.core import projects, rules
+from headrace.core import announcements, projects, rules
 from headrace.core.house import House
 from headrace.core.principal import Principal
 from headrace.core.schema import api_keys
+from headrace.kit.times import show
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,28 @@ def key_of(row: sa.Row[Any], now: int) -> Key:
         usage_count=row.usage_count,
         created_at=row.created_at,
     )
+
+
+def signing_secret(house: House, connection: sa.Connection, *, organization_id: int, key_id: int) -> str | None:
+    """What signs the callbacks of a key's jobs, also after the key is revoked; None for a key without one."""
+    mine = api_keys.c.id == key_id, api_keys.c.organization_id == organization_id
+    row = connection.execute(sa.select(api_keys.c.mac, api_keys.c.signing_secret).where(*mine)).one_or_none()
+    if row is None or row.signing_secret is None:
+        return None
+    return house.keyring.unseal(row.signing_secret, signing_place(organization_id, row.mac)).decode()
+
+
+def signing_place(organization_id: int, mac: bytes) -> str:
+    """What a sealed signing secret is bound to."""
+    return f"api_keys|signing_secret|{organization_id}|{mac.hex()}"
+
+
+def announce(connection: sa.Connection, house: House, row: sa.Row[Any], event: str) -> None:
+    """Tell of what became of a key, with all that may be told about it."""
+    data = msgspec.structs.asdict(key_of(row, house.clock()))
+    for name in ("expires_at", "last_used_at", "created_at"):
+        data[name] = None if data[name] is None else show(data[name])
+    announcements.tell(connection, house, organization_id=row.organization_id, event=event, data=data)
 
 
 def list_project_keys(house: House, who: Principal, *, project_id: int) -> list[Key]:

@@ -1,0 +1,117 @@
+"""Events become messages, and messages deliveries and jobs, inside the transaction of what happened."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core import jobs
+from headrace.core.house import House
+from headrace.core.schema.webhooks import deliveries, endpoints, messages
+from headrace.core.webhooks.events import subscribed
+from headrace.core.webhooks.records import PENDING, WEBHOOK, Delivery, fresh
+from headrace.kit.times import show
+
+DELIVER = "webhook.deliver"
+
+
+def emit(
+    house: House, connection: sa.Connection, *, organization_id: int, event: str, data: Any, now: int | None = None
+) -> int:
+    """Tell an organization's active endpoints of an event; return how many subscribe to it. `now`: when it happened."""
+    active = endpoints.c.organization_id == organization_id, endpoints.c.is_active == 1
+    rows = connection.execute(sa.select(endpoints).where(*active).order_by(endpoints.c.id)).all()
+    chosen = [row for row in rows if subscribed(tuple(json.loads(row.events)), event)]
+    return len(enqueue_message(house, connection, chosen, event=event, data=data, now=now))
+
+
+def enqueue_message(
+    house: House,
+    connection: sa.Connection,
+    receivers: Sequence[sa.Row[Any]],
+    *,
+    event: str,
+    data: Any,
+    now: int | None = None,
+) -> list[Delivery]:
+    """Serialise an event once and put in one delivery for each of these endpoints, all of one organization."""
+    if not receivers:
+        return []
+    moment = house.clock() if now is None else now
+    event_id = fresh("evt", house.clock())
+    body = msgspec.json.encode({"event": event, "timestamp": show(moment), "data": data, "id": event_id})
+    organization_id: int = receivers[0].organization_id
+    store_message(house, connection, organization_id=organization_id, message_id=event_id, event=event, body=body)
+    return [
+        enqueue_delivery(
+            house,
+            connection,
+            organization_id=organization_id,
+            message_id=event_id,
+            event=event,
+            url=row.url,
+            lane=row.id,
+            kind=WEBHOOK,
+            endpoint_id=row.id,
+        )
+        for row in receivers
+    ]
+
+
+def store_message(
+    house: House, connection: sa.Connection, *, organization_id: int, message_id: str, event: str, body: bytes
+) -> None:
+    values = {"id": message_id, "organization_id": organization_id, "event": event, "body": body}
+    connection.execute(messages.insert(), values | {"created_at": house.clock()})
+
+
+def enqueue_delivery(
+    house: House,
+    connection: sa.Connection,
+    *,
+    organization_id: int,
+    message_id: str,
+    event: str,
+    url: str,
+    lane: str,
+    kind: str,
+    endpoint_id: str | None = None,
+    key_id: int | None = None,
+) -> Delivery:
+    """Put in one delivery of a stored message, and its job; those in flight are counted by `lane`."""
+    now = house.clock()
+    values = {
+        "id": fresh("msg", now),
+        "organization_id": organization_id,
+        "kind": kind,
+        "endpoint_id": endpoint_id,
+        "message_id": message_id,
+        "event": event,
+        "url": url,
+        "key_id": key_id,
+        "status": PENDING,
+        "round": 1,
+        "attempts": 0,
+        "created_at": now,
+        "next_attempt_at": now,
+    }
+    row = connection.execute(deliveries.insert().returning(deliveries), values).one()
+    enqueue_job(house, connection, row, lane)
+    return delivery_of(row)
+
+
+def enqueue_job(house: House, connection: sa.Connection, row: sa.Row[Any], lane: str) -> None:
+    jobs.enqueue(
+        house,
+        connection,
+        kind=DELIVER,
+        organization_id=row.organization_id,
+        payload={"delivery": row.id, "round": row.round},
+        lane=lane,
+    )
+
+
+def delivery_of(row: sa.Row[Any]) -> Delivery:
+    return Delivery(**{name: getattr(row, name) for name in Delivery.__struct_fields__})
