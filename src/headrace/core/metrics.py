@@ -31,6 +31,10 @@ METRICS = (
     Metric("refusals_total", "counter", "Requests refused, by door and kind of refusal."),
     Metric("events_accepted_total", "counter", "Events acknowledged, by door."),
     Metric("events_rejected_total", "counter", "Events refused one by one, by door."),
+    Metric("jobs_claimed_total", "counter", "Jobs that this process took to run."),
+    Metric("jobs_settled_total", "counter", "Attempts that ended here, by kind and the state that followed, or lost."),
+    Metric("jobs_leases_lost_total", "counter", "Attempts whose lease ended under them."),
+    Metric("jobs_reaped_total", "counter", "Jobs taken back from workers that were lost."),
 )
 
 

@@ -237,6 +237,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("Bytes of a body at the Levqor API, decompressed.", "Documented default.", 1_024, 1 << 30)
     ] = 512 << 10
 
+    jobs_workers: Annotated[
+        int,
+        Rule(
+            "Threads that run jobs, and job processes at once; 0 runs none here.",
+            "With PostgreSQL jobs can be left to `headrace worker`.",
+            0,
+            256,
+        ),
+    ] = 4
+    jobs_lease_seconds: Annotated[
+        int,
+        Rule(
+            "Time after which a silent worker's jobs run again elsewhere.",
+            "Renewed three times within; clocks of servers must not differ by more than that.",
+            1,
+            3_600,
+        ),
+    ] = 30
+
     tails_per_project: Annotated[
         int, Rule("Live tails of one project at once.", "Each is sent every log that it asks for.", 1, 10_000)
     ] = 200
