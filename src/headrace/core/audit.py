@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -31,6 +32,13 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+class Tally:
+    """How many lines were written on behalf of one request, in whichever thread."""
+
+    lines = 0
+
+
+WATCHING: ContextVar[Tally | None] = ContextVar("watching", default=None)
 SHOWN = [audit_events.c[name] for name in AuditEvent.__struct_fields__]
 
 
@@ -48,6 +56,9 @@ def record(
     address: str | None = None,
 ) -> None:
     """Write one line; `action` is `source:subject:action`, `data` holds allow-listed fields and never a secret."""
+    tally = WATCHING.get()
+    if tally is not None:
+        tally.lines += 1
     connection.execute(
         audit_events.insert(),
         {
@@ -64,6 +75,13 @@ def record(
             "data": json.dumps(data or {}),
         },
     )
+
+
+def watched() -> Tally:
+    """Count from here on what this task, and the threads it hands work to, record."""
+    tally = Tally()
+    WATCHING.set(tally)
+    return tally
 
 
 def list_all(house: House, who: Principal, *, limit: int = 100, before: int | None = None) -> list[AuditEvent]:

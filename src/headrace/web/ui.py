@@ -1,4 +1,4 @@
-"""The browser's pages as a door: `/ui`, and a way there from `/`. The pages stand in modules of their own."""
+"""The browser's pages as a door: `/ui`. The pages stand in modules of their own."""
 
 import asyncio
 
@@ -29,7 +29,6 @@ STATUS = {
 }
 SIGN_IN = "/ui/sign-in"
 ELSEWHERE = "This form was sent from another site. Open the page again and repeat it there."
-NOWHERE = b'{"detail":"Not Found"}'
 
 
 def door() -> Door:
@@ -41,7 +40,6 @@ def door() -> Door:
         title="Pages",
         owns=owns,
         hot=[
-            HotRoute(method="GET", path="/", run=front, terms=open_to_all, listed=False),
             HotRoute(method="GET", path=ROOT, run=home, terms=open_to_all, listed=False),
             *assets.routes(),
             *(one for routes in nouns for one in routes),
@@ -54,17 +52,9 @@ def door() -> Door:
 
 
 def owns(method: str, path: str, query: bytes) -> bool:
-    """Tell whether a path is a page's; of `/` only what a browser may ask."""
-    del query
-    return path == ROOT or path.startswith(ROOT + "/") or (path == "/" and method == "GET")
-
-
-async def front(call: Call) -> Answer:
-    """Show a browser the way in; to other clients nobody is here."""
-    if "text/html" not in (call.header("accept") or ""):
-        call.family = "api"
-        return Answer(404, NOWHERE)
-    return moved(ROOT)
+    """Tell whether a path is a page's."""
+    del method, query
+    return path == ROOT or path.startswith(ROOT + "/")
 
 
 async def home(call: Call) -> Answer:

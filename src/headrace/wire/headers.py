@@ -27,14 +27,17 @@ def _policy(text: bytes) -> Header:
     return (b"content-security-policy", text)
 
 
+_API = _policy(b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 # What differs between families of paths. An API's answers are never kept: with or without a credential, they are news.
 FAMILIES: dict[str, Headers] = {
     "api": (
         *_EVERYWHERE,
         _SAME_ORIGIN,
         _NO_STORE,
-        _policy(b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        _API,
     ),
+    # An answer that anybody may keep, and ask again by its tag.
+    "described": (*_EVERYWHERE, _SAME_ORIGIN, (b"cache-control", b"no-cache"), _API),
     "page": (*_EVERYWHERE, _SAME_ORIGIN, _NO_STORE, _policy(_PAGE % b"")),
     # The Swagger bundle sets styles from its script; no other page may.
     "docs": (*_EVERYWHERE, _SAME_ORIGIN, _policy(_PAGE % b" 'unsafe-inline'")),

@@ -84,7 +84,7 @@ def _completed(door: Door, terms: Terms, operation: Json) -> Json:
     if not terms.credential:
         statuses -= OF_CREDENTIALS - set(terms.errors)
     if not terms.limited:
-        statuses = {500}
+        statuses = {500, *terms.errors}
     for status in sorted(statuses):
         responses[str(status)] = _problem(door, status)
     done = {**operation, "responses": responses, "tags": [f"{door.title}: {tag}" for tag in operation.get("tags", [])]}
@@ -107,14 +107,16 @@ IDEMPOTENCY: Json = {
 
 
 def _hot(door: Door, route: HotRoute, schemas: Json) -> Json:
-    answer: Json = {"description": HTTPStatus(route.status).phrase}
-    if route.gives is not None:
-        answer["content"] = {"application/json": {"schema": _schema(route.gives, schemas)}}
+    responses: dict[str, Json] = {}
+    for status, record in ((route.status, route.gives), *route.others):
+        answer = responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        if record is not None:
+            answer["content"] = {"application/json": {"schema": _schema(record, schemas)}}
     operation: Json = {
         "summary": route.summary,
         "operationId": route.run.__name__ if hasattr(route.run, "__name__") else route.path,
         "tags": [route.tag] if route.tag else [],
-        "responses": {str(route.status): answer},
+        "responses": responses,
     }
     if names := _PARAMETER.findall(route.path):
         schema = {"type": "integer", "minimum": 1}

@@ -7,12 +7,12 @@ the application alone. There are no budgets but those the operator gives to an i
 import asyncio
 
 from headrace.core import keys
-from headrace.core.identity import organizations, sessions
+from headrace.core.identity import sessions
 from headrace.core.limits.windows import Budget
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal, forbidden, invalid, unauthenticated
 from headrace.doors.apps.applications import path_id
-from headrace.wire import address, admission
+from headrace.wire import admission
 from headrace.wire.call import Call
 from headrace.wire.door import Terms
 
@@ -31,7 +31,7 @@ async def admit(call: Call) -> None:
 
 
 def check(call: Call) -> None:
-    call.principal = who = anybody(call) or credential(call)
+    call.principal = who = admission.anybody(call) or credential(call)
     assert call.route is not None  # noqa: S101  `admit` asked.
     reach(who, call.route.terms)
 
@@ -61,19 +61,6 @@ def take(call: Call, who: Principal) -> None:
         taken = call.house.limits.take_all(budgets)
         if taken.refused is not None:
             raise admission.spent(taken.refused)
-
-
-def anybody(call: Call) -> Principal | None:
-    """Return the caller whom an open instance answers without a credential, or None.
-
-    Whoever comes through a proxy that is not listed is never that caller: a forgotten proxy would publish the instance.
-    """
-    settings = call.house.settings
-    if not settings.open or admission.presented(call) is not None:
-        return None
-    if address.forwarded(call.headers) and not address.trusted_peer(call.peer, settings.trusted_proxies):
-        return None
-    return Principal(kind="anonymous", organization_id=organizations.open_organization(call.house))
 
 
 def credential(call: Call) -> Principal:

@@ -23,7 +23,7 @@ from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
-HEALTH = frozenset({"/health", "/health/deep", "/api/v1/health/deep"})
+HEALTH = frozenset({"/health/deep", "/api/v1/health/deep"})
 EXACT = frozenset({"settings"})
 NOUNS = frozenset(
     {"accounts", "projects", "api-keys", "dashboard", "ingest", "queue", "errors", "error-groups", "logs"}

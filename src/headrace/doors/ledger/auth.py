@@ -19,7 +19,7 @@ from headrace.wire.door import Terms
 BAD_KEY = "Invalid or expired API key"
 BAD_TOKEN = "Invalid or expired token"  # noqa: S105  A sentence, not a secret.
 PER_MINUTE, PER_HOUR = 60, 3600
-UNLIMITED = frozenset({"/health", "/health/deep", "/api/v1/health/deep"})
+UNLIMITED = frozenset({"/health/deep", "/api/v1/health/deep"})
 
 
 async def admit(call: Call) -> None:

@@ -1,10 +1,9 @@
-"""Health: the merged `/health` of the origin, and the deep one that looks at every part."""
+"""Health: the deep one, which looks at every part. The plain one is the origin's, at another door."""
 
 from litestar import get
 from msgspec import Struct
 
 from headrace.kit.database import UnreachableError
-from headrace.kit.times import SECOND
 from headrace.wire.call import Call
 from headrace.wire.door import Incoming, terms
 
@@ -15,14 +14,6 @@ SERVICES = {
     "ingestion": ("/api/v1/ingest", "/api/v1/queue", "/api/v1/settings"),
     "query": ("/api/v1/logs", "/api/v1/errors", "/api/v1/error-groups", "/api/v1/dashboard"),
 }
-
-
-class Health(Struct):
-    """`ts` in epoch seconds."""
-
-    status: str
-    ok: bool
-    ts: int
 
 
 class Calls(Struct):
@@ -44,12 +35,6 @@ class Services(Struct, kw_only=True):
 class DeepHealth(Struct):
     status: str
     services: Services
-
-
-@get("/health", opt=terms(limited=False), tags=TAGS, sync_to_thread=False)
-def health(call: Incoming) -> Health:
-    """Tell that the server answers."""
-    return Health(HEALTHY, ok=True, ts=call.house.clock() // SECOND)
 
 
 @get(["/health/deep", "/api/v1/health/deep"], opt=terms(limited=False), tags=TAGS, sync_to_thread=True)
@@ -97,4 +82,4 @@ def service_of(route: str) -> str | None:
     return next((name for name, prefixes in SERVICES.items() if route.startswith(prefixes)), None)
 
 
-ROUTES = (health, deep)
+ROUTES = (deep,)
