@@ -1,0 +1,67 @@
+"""Jobs: durable work that runs after the request. States, kinds and rules are in docs/jobs.md.
+
+A job is enqueued in the caller's transaction, claimed fairly by lane, run under a lease, and settled under a fence.
+"""
+
+from headrace.core.jobs.changing import cancel, pause, paused, resume, retry
+from headrace.core.jobs.context import Context
+from headrace.core.jobs.engine import Engine
+from headrace.core.jobs.enqueue import enqueue, submit
+from headrace.core.jobs.outcome import Progress
+from headrace.core.jobs.outside import finish, heartbeat, lease
+from headrace.core.jobs.reading import by_token, counts, created_since, get, list_all, tallied
+from headrace.core.jobs.record import (
+    HIGH,
+    LOW,
+    NORMAL,
+    PAYLOAD_BYTES,
+    RESULT_BYTES,
+    Cancelled,
+    Job,
+    Kind,
+    Kinds,
+    Leased,
+    NonRetryable,
+    Page,
+    Retry,
+    define,
+)
+from headrace.core.jobs.scheduler import schedule, unschedule
+
+__all__ = [
+    "HIGH",
+    "LOW",
+    "NORMAL",
+    "PAYLOAD_BYTES",
+    "RESULT_BYTES",
+    "Cancelled",
+    "Context",
+    "Engine",
+    "Job",
+    "Kind",
+    "Kinds",
+    "Leased",
+    "NonRetryable",
+    "Page",
+    "Progress",
+    "Retry",
+    "by_token",
+    "cancel",
+    "counts",
+    "created_since",
+    "define",
+    "enqueue",
+    "finish",
+    "get",
+    "heartbeat",
+    "lease",
+    "list_all",
+    "pause",
+    "paused",
+    "resume",
+    "retry",
+    "schedule",
+    "submit",
+    "tallied",
+    "unschedule",
+]

@@ -1,0 +1,150 @@
+"""Claiming: ready jobs pass into a worker's hands, fairly by lane, and never beyond a limit.
+
+Lanes are walked in turn, beginning after the last one served; a lane that is full or paused is left out before anything
+is claimed. Within a lane the order is `ord`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.jobs import statements as sql
+from headrace.core.jobs.record import Job, Kind, Kinds
+from headrace.core.jobs.statements import run
+
+BATCH = 50
+# A seek each. What a walk does not reach, the next one begins with.
+LANES = 64
+# Lanes that are full are walked over; there are never more of them than jobs that run.
+WALKS = 16
+
+
+class Turns:
+    """Where the last walk ended, for one engine. `again` says that a kind was skipped for another claimer's sake."""
+
+    def __init__(self) -> None:
+        self.last_lane: dict[str, str] = {}
+        self.last_kind = ""
+        self.again = False
+
+
+class Taker(msgspec.Struct, frozen=True):
+    """Who claims, and until when the lease runs."""
+
+    worker: str
+    now: int
+    until: int
+
+
+def claim(
+    house: House, connection: sa.Connection, turns: Turns, taker: Taker, capacity: Mapping[str, int]
+) -> list[Job]:
+    """Claim up to BATCH jobs of the kinds known here. `capacity`: how many more may run, by isolation."""
+    turns.again = False
+    kinds = house.part(Kinds).named
+    paused = {(kind, number) for kind, number in run(connection, sql.PAUSES)}
+    if ("", 0) in paused:
+        return []
+    left = dict(capacity)
+    waiting = [row[0] for row in run(connection, sql.KINDS) if row[0] in kinds and (row[0], 0) not in paused]
+    waiting = [name for name in waiting if name > turns.last_kind] + [n for n in waiting if n <= turns.last_kind]
+    found: list[Job] = []
+    for place, name in enumerate(waiting):
+        kind = kinds[name]
+        share = -(-(BATCH - len(found)) // (len(waiting) - place))
+        room = min(share, left.get(kind.isolation, 0) if kind.run is not None else 0)
+        if room <= 0:
+            continue
+        jobs = _of_kind(connection, turns, taker, kind, room, _shut(paused, name))
+        if jobs:
+            turns.last_kind = name
+            left[kind.isolation] -= len(jobs)
+            found += jobs
+    return found
+
+
+def _shut(paused: set[tuple[str, int]], kind: str) -> frozenset[int]:
+    return frozenset(number for name, number in paused if name in {"", kind} and number)
+
+
+def _of_kind(  # noqa: PLR0917  One claim's whole situation.
+    connection: sa.Connection, turns: Turns, taker: Taker, kind: Kind, room: int, shut: frozenset[int]
+) -> list[Job]:
+    free = _Room(kind, room)
+    if free.limited and not free.look(connection):
+        turns.again = True
+        return []
+    found: list[Job] = []
+    start = turns.last_lane.get(kind.name, "")
+    after, wrapped = start, not start
+    for _ in range(WALKS):
+        if free.left <= 0:
+            break
+        lanes = [row[0] for row in run(connection, sql.LANES, kind=kind.name, after=after, many=LANES)]
+        if wrapped and start:
+            lanes = [lane for lane in lanes if lane <= start]
+        open_lanes = [lane for lane in lanes if free.of(lane) > 0 and int(lane.partition("/")[0]) not in shut]
+        jobs = _take(connection, kind.name, taker, free.shares(open_lanes[: free.left])) if open_lanes else []
+        free.taken(jobs)
+        found += jobs
+        if jobs:
+            turns.last_lane[kind.name] = jobs[-1].lane
+        if len(lanes) == LANES:
+            after = lanes[-1]
+        elif wrapped:
+            break
+        else:
+            after, wrapped = "", True
+    return found
+
+
+class _Room:
+    """How many jobs of a kind may be claimed now, in all and by lane."""
+
+    def __init__(self, kind: Kind, room: int) -> None:
+        self.kind = kind
+        self.left = room
+        self.limited = kind.in_flight is not None or kind.per_lane is not None
+        self.held: dict[str, int] = {}
+
+    def look(self, connection: sa.Connection) -> bool:
+        """Count what is held. On PostgreSQL one claimer of a limited kind at a time; False while it is another."""
+        if (
+            connection.dialect.name == "postgresql"
+            and not run(connection, sql.TRY_KIND, kind=self.kind.name).fetchone()[0]
+        ):
+            return False
+        self.held = dict(run(connection, sql.HELD_LANES, kind=self.kind.name))
+        if self.kind.in_flight is not None:
+            self.left = min(self.left, self.kind.in_flight - sum(self.held.values()))
+        return True
+
+    def of(self, lane: str) -> int:
+        return self.left if self.kind.per_lane is None else min(self.left, self.kind.per_lane - self.held.get(lane, 0))
+
+    def shares(self, lanes: list[str]) -> list[tuple[str, int]]:
+        share = -(-self.left // len(lanes))
+        return [(lane, min(share, self.of(lane))) for lane in lanes]
+
+    def taken(self, jobs: list[Job]) -> None:
+        self.left -= len(jobs)
+        for job in jobs:
+            self.held[job.lane] = self.held.get(job.lane, 0) + 1
+
+
+def _take(connection: sa.Connection, kind: str, taker: Taker, shares: list[tuple[str, int]]) -> list[Job]:
+    """Claim from each lane its share, in the order of the lanes."""
+    values: dict[str, Any] = {"kind": kind, "worker": taker.worker, "now": taker.now, "until": taker.until}
+    if connection.dialect.name == "postgresql":
+        values |= {"lanes": [lane for lane, _ in shares], "numbers": [many for _, many in shares]}
+        rows = run(connection, sql.TAKE_POSTGRESQL, **values).fetchall()
+    else:
+        ids = [row[0] for lane, many in shares for row in run(connection, sql.PICK, kind=kind, lane=lane, many=many)]
+        rows = run(connection, sql.TAKE_SQLITE, ids=sql.some(connection, ids), **values).fetchall()
+    place = {lane: number for number, (lane, _) in enumerate(shares)}
+    jobs = [sql.job_of(row) for row in rows]
+    jobs.sort(key=lambda job: (place[job.lane], job.run_at - job.priority * 30_000_000, job.id))
+    return jobs

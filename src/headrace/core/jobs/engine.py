@@ -1,0 +1,270 @@
+"""The engine: claims jobs, has them run, and writes what became of them. One for each house.
+
+One thread turns: each turn settles what ended and claims what may begin, in one transaction. A second one keeps: leases,
+deadlines, cancels, progress and, where this process leads, the schedules and the jobs of lost workers.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.jobs import leases, outcome, scheduler, workers
+from headrace.core.jobs import statements as sql
+from headrace.core.jobs.bell import NEVER, Bell
+from headrace.core.jobs.claim import Taker, Turns, claim
+from headrace.core.jobs.keeping import Keeper
+from headrace.core.jobs.listening import Listener
+from headrace.core.jobs.outcome import Outcome
+from headrace.core.jobs.processes import Processes
+from headrace.core.jobs.record import Job, Kinds
+from headrace.core.jobs.running import LOST, SHUTDOWN, TIMEOUT, WORDS, OutOfTime, Runner, Running
+from headrace.core.jobs.settle import settle
+from headrace.core.jobs.statements import run
+from headrace.core.jobs.tasks import Tasks
+from headrace.core.jobs.threads import Threads
+from headrace.kit.database import UnreachableError
+
+log = logging.getLogger(__name__)
+
+# SQLite tells of other processes' commits by a number in shared memory; looking costs a third of a microsecond.
+LOOK_SECONDS = 0.01
+POLL_SECONDS = 1.0
+# After a hint PostgreSQL is asked a few times more: a hint may have come before what it was for.
+ECHO_SECONDS = (0.01, 0.05, 0.2)
+TROUBLE_SECONDS = 1.0
+HALT_SECONDS = 1.0
+SETTLED_AT_ONCE = 500
+
+
+class Engine:
+    """Threads of its own; `start` and `stop` once each. Nothing runs before `start`."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.worker = workers.name()
+        self.bell = house.part(Bell)
+        self.lock = threading.Lock()
+        self.quiet = threading.Condition(self.lock)
+        self.running: dict[tuple[int, int], Running] = {}
+        self.done: deque[Outcome] = deque()
+        self.turns = Turns()
+        self.due = 0
+        self.stamp = -1
+        self.stopping = False
+        self.ending = False
+        self.started = False
+        count = house.settings.jobs_workers
+        self.runners: dict[str, Runner] = {
+            "thread": Threads(self, count),
+            "async": Tasks(self),
+            "process": Processes(self, count),
+        }
+        self.keeper = Keeper(self)
+        self.listener = Listener(house)
+        self.thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        self.started = True
+        for runner in self.runners.values():
+            runner.start()
+        self.listener.start()
+        self.thread.start()
+        self.keeper.start()
+
+    def stop(self, grace_seconds: float = 20.0) -> None:
+        """Claim no more, let what runs end within the grace, give the rest back so that others begin at once."""
+        if not self.started:
+            return
+        self.stopping = True
+        self._give_back_unbegun()
+        self.bell.rung.set()
+        self._wait_for_quiet(grace_seconds)
+        for one in self.held():
+            self.halt(one, SHUTDOWN)
+        self._wait_for_quiet(HALT_SECONDS)
+        for one in self.held():
+            self.ended(one)
+            self.runners[one.kind.isolation].kill(one)
+        self.ending = True
+        self.bell.rung.set()
+        self.thread.join()
+        self.keeper.stop()
+        self.listener.stop()
+        for runner in self.runners.values():
+            runner.close()
+        self.started = False
+
+    def held(self) -> list[Running]:
+        with self.lock:
+            return [one for one in self.running.values() if not one.settled]
+
+    def begin(self, one: Running) -> bool:
+        with self.lock:
+            if one.settled:
+                return False
+            one.began = time.monotonic()
+            return True
+
+    def ended(self, one: Running, result: Any = None, error: BaseException | None = None) -> bool:
+        """Take what an attempt came to. False when that was decided before: it was given back, or given up."""
+        with self.lock:
+            if one.settled:
+                return False
+            one.settled = True
+            reason = one.reason
+        if reason == LOST:
+            self._forget([one.key])
+            return True
+        self.done.append(self._outcome(one, reason, result, error))
+        self.bell.rung.set()
+        return True
+
+    def _outcome(self, one: Running, reason: str | None, result: Any, error: BaseException | None) -> Outcome:
+        kind, job, said = one.kind, one.job, one.context.said
+        if reason == SHUTDOWN and (error is not None or result is None):
+            return outcome.released(job, self.worker)
+        if reason == TIMEOUT:
+            error = OutOfTime(f"The job ran longer than {kind.timeout_seconds:g} s")
+        if error is not None:
+            return outcome.failed(kind, job, self.worker, error, said)
+        return outcome.succeeded(kind, job, self.worker, result, said)
+
+    def halt(self, one: Running, reason: str) -> None:
+        """Ask an attempt to stop; the first reason counts."""
+        with self.lock:
+            if one.settled or one.reason is not None:
+                return
+            one.reason = reason
+            one.halted = time.monotonic()
+            one.context.stopping = WORDS[reason]
+        self.runners[one.kind.isolation].stop(one)
+
+    def give_up(self, one: Running) -> None:
+        """Be rid of an attempt that did not stop in time."""
+        if self.ended(one):
+            self.runners[one.kind.isolation].kill(one)
+
+    def give_back(self, one: Running) -> None:
+        """Let others have a job that was claimed ahead and has not begun."""
+        with self.lock:
+            if one.settled or one.began is not None:
+                return
+            one.settled = True
+        self.done.append(outcome.released(one.job, self.worker))
+        self.bell.rung.set()
+
+    def _give_back_unbegun(self) -> None:
+        for one in self.held():
+            self.give_back(one)
+
+    def _wait_for_quiet(self, seconds: float) -> None:
+        with self.quiet:
+            self.quiet.wait_for(lambda: not self.running, seconds)
+
+    def _run(self) -> None:
+        while not (self.ending and not self.done):
+            self._await()
+            try:
+                while self._turn():
+                    pass
+            except UnreachableError:
+                log.warning("The database does not answer; jobs wait", exc_info=True)
+                threading.Event().wait(TROUBLE_SECONDS)
+                if self.ending:
+                    return  # What ended was not written: the leases run out, and others take it up.
+            except Exception:  # The edge of this thread: a bug in one turn must not end all of them.
+                log.exception("A turn of the job engine failed")
+                threading.Event().wait(TROUBLE_SECONDS)
+
+    def _await(self) -> None:
+        """Wait until there may be something to do: a bell, a commit of another process, a job that is due."""
+        rung, polled = self.bell.rung, time.monotonic() + POLL_SECONDS
+        looking = self.house.db.dialect == "sqlite" and not self.stopping
+        echoes = list(ECHO_SECONDS) if self.listener.heard_lately() else []
+        while not rung.is_set():
+            left = polled - time.monotonic()
+            wait = LOOK_SECONDS if looking else min([left, *echoes[:1], self._until_due()])
+            if left <= 0 or rung.wait(max(wait, 0.001)):
+                break
+            if echoes or min(self.due, self.bell.due) <= self.house.clock():
+                break
+            if looking and self.house.db.stamp() != self.stamp and any(self._capacity().values()):
+                break
+        rung.clear()
+
+    def _until_due(self) -> float:
+        return max(0.0, (min(self.due, self.bell.due) - self.house.clock()) / 1e6)
+
+    def _capacity(self) -> dict[str, int]:
+        return {} if self.stopping else {name: runner.capacity() for name, runner in self.runners.items()}
+
+    def _turn(self) -> bool:
+        """Settle and claim once. Tells whether another turn is worth it at once."""
+        capacity = self._capacity()
+        given = [self.done.popleft() for _ in range(min(len(self.done), SETTLED_AT_ONCE))]
+        self.stamp = self.house.db.stamp() if self.house.db.dialect == "sqlite" else 0
+        wanted = any(capacity.values()) and (bool(given) or self._anything())
+        if not given and not wanted:
+            return False
+        try:
+            settled, jobs, due = self.house.db.submit(
+                lambda connection: self._write(connection, given, capacity if wanted else {})
+            )
+        except BaseException:
+            self.done.extendleft(reversed(given))
+            raise
+        self.due = due
+        self._account(given, settled)
+        self._dispatch(jobs)
+        return bool(jobs) or bool(self.done)
+
+    def _anything(self) -> bool:
+        if min(self.due, self.bell.due) <= self.house.clock():
+            return True
+        with self.house.db.read() as connection:
+            return run(connection, sql.ANY_READY).fetchone() is not None
+
+    def _write(
+        self, connection: sa.Connection, given: list[Outcome], capacity: dict[str, int]
+    ) -> tuple[dict[int, str], list[Job], int]:
+        settled = settle(self.house, connection, given) if given else {}
+        now, due = self.house.clock(), min(self.due, self.bell.due)
+        if due <= now or due == NEVER:
+            self.bell.due = NEVER
+            due = scheduler.promote(connection, now)
+        if not capacity:
+            return settled, [], due
+        taker = Taker(self.worker, now, now + leases.lease_us(self.house))
+        return settled, claim(self.house, connection, self.turns, taker, capacity), due
+
+    def _account(self, given: list[Outcome], settled: dict[int, str]) -> None:
+        counters = self.house.counters
+        for one in given:
+            state = settled.get(one.job.id)
+            counters.add("jobs_settled_total", (("kind", one.job.kind), ("state", state or "lost")))
+        self._forget([(one.job.id, one.job.attempt) for one in given])
+
+    def _forget(self, keys: list[tuple[int, int]]) -> None:
+        with self.quiet:
+            for key in keys:
+                self.running.pop(key, None)
+            if not self.running:
+                self.quiet.notify_all()
+
+    def _dispatch(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        self.house.counters.add("jobs_claimed_total", (), len(jobs))
+        kinds, ways = self.house.part(Kinds), dict[str, list[Running]]()
+        with self.lock:
+            for job in jobs:
+                one = Running(self.house, job, kinds[job.kind], self.worker)
+                self.running[one.key] = one
+                ways.setdefault(one.kind.isolation, []).append(one)
+        for way, many in ways.items():
+            self.runners[way].put(many)

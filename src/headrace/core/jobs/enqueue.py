@@ -1,0 +1,135 @@
+"""Jobs come in: inside the caller's transaction, or by themselves in one that many callers share."""
+
+import os
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.jobs.bell import Bell
+from headrace.core.jobs.record import NORMAL, PAYLOAD_BYTES, PRIORITIES, Job, Kinds
+from headrace.core.jobs.statements import INSERT, SAME, UNIQUE, job_of, run
+from headrace.core.jobs.states import READY, SCHEDULED
+from headrace.core.refusals import invalid
+from headrace.kit.times import MILLISECOND, SECOND
+
+# A point of priority is worth this much waiting: HIGH overtakes what LOW enqueued up to 30 minutes before, and nothing
+# waits for ever.
+POINT_US = 30 * SECOND
+LONGEST = {"name": 128, "view": 16, "lane": 128, "callback_url": 2048, "unique": 255, "batch": 64}
+
+
+def enqueue(
+    house: House,
+    connection: sa.Connection,
+    *,
+    kind: str,
+    organization_id: int,
+    payload: Any,
+    name: str | None = None,
+    priority: int = NORMAL,
+    run_at: int | None = None,
+    lane: str | None = None,
+    account_id: int | None = None,
+    key_id: int | None = None,
+    view: str | None = None,
+    callback_url: str | None = None,
+    unique: str | None = None,
+    batch: str | None = None,
+) -> Job:
+    """Put one job into the caller's transaction. With `unique`: the job that has it already, if there is one.
+
+    `lane` is what fairness and `per_lane` count by, inside the organization. LookupError for an unknown kind.
+    """
+    text = _payload(payload)
+    _bounded(name=name, view=view, lane=lane, callback_url=callback_url, unique=unique, batch=batch)
+    if not 0 <= priority <= PRIORITIES:
+        raise invalid("priority", f"must be 0-{PRIORITIES}")
+    now = house.clock()
+    due = now if run_at is None else run_at
+    values = {
+        "token": _token(now),
+        "organization_id": organization_id,
+        "kind": kind,
+        "name": name,
+        "view": view,
+        "lane": lane_of(organization_id, lane),
+        "state": READY if due <= now else SCHEDULED,
+        "priority": priority,
+        "payload": text,
+        "tries": house.part(Kinds)[kind].tries,
+        "run_at": due,
+        "callback_url": callback_url,
+        "account_id": account_id,
+        "key_id": key_id,
+        "created_at": now,
+        "ord": order(due, priority),
+        "unique_key": unique,
+        "batch": batch,
+    }
+    job_id = _inserted(connection, values)
+    if job_id is None:
+        return job_of(run(connection, SAME, **values).fetchone())
+    bell = house.part(Bell)
+    house.db.after_commit(bell.ring if due <= now else lambda: bell.ring(due))
+    return _made(job_id, values, payload)
+
+
+def submit(house: House, **values: Any) -> Job:
+    """Put one job into a durable transaction that callers who come at once share. Takes what `enqueue` takes."""
+    return house.db.submit(lambda connection: enqueue(house, connection, **values))
+
+
+def order(run_at: int, priority: int) -> int:
+    return run_at - priority * POINT_US
+
+
+def lane_of(organization_id: int, lane: str | None) -> str:
+    return str(organization_id) if lane is None else f"{organization_id}/{lane}"
+
+
+def _inserted(connection: sa.Connection, values: dict[str, Any]) -> int | None:
+    statement = INSERT if values["unique_key"] is None else INSERT + UNIQUE
+    row = run(connection, statement + " RETURNING id", **values).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _made(job_id: int, values: dict[str, Any], payload: Any) -> Job:
+    return Job(
+        id=job_id,
+        token=values["token"],
+        organization_id=values["organization_id"],
+        kind=values["kind"],
+        name=values["name"],
+        view=values["view"],
+        lane=values["lane"],
+        state=values["state"],
+        priority=values["priority"],
+        payload=payload,
+        attempt=0,
+        tries=values["tries"],
+        run_at=values["run_at"],
+        callback_url=values["callback_url"],
+        account_id=values["account_id"],
+        key_id=values["key_id"],
+        created_at=values["created_at"],
+    )
+
+
+def _token(now: int) -> str:
+    """Return 32 hex digits that begin with the time, so that the index of tokens grows at its end."""
+    return f"{now // MILLISECOND & 0xFFFFFFFFFFFF:012x}{os.urandom(10).hex()}"
+
+
+def _payload(payload: Any) -> str:
+    encoded = msgspec.json.encode(payload)
+    if len(encoded) > PAYLOAD_BYTES:
+        raise invalid("payload", f"must be at most {PAYLOAD_BYTES} bytes as JSON")
+    return encoded.decode()
+
+
+def _bounded(**values: str | None) -> None:
+    for field, value in values.items():
+        if value is not None and (len(value) > LONGEST[field] or "\0" in value):
+            raise invalid(field, f"must be at most {LONGEST[field]} characters, without null characters")

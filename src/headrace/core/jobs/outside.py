@@ -1,0 +1,143 @@
+"""Workers outside: they take jobs by name for a while, say that they are alive, and report. Doors speak HTTP to them."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.jobs import outcome
+from headrace.core.jobs import statements as sql
+from headrace.core.jobs.enqueue import lane_of
+from headrace.core.jobs.outcome import Outcome, Progress
+from headrace.core.jobs.record import Job, Kind, Kinds, Leased, NonRetryable, Retry
+from headrace.core.jobs.settle import settle
+from headrace.core.jobs.statements import job_of, run
+from headrace.core.refusals import conflict
+from headrace.kit.times import SECOND
+
+FENCE = re.compile(r"([0-9]{1,18}):([0-9]{1,9})")
+GONE = "The job is no longer this worker's: its lease ended, or it is over"
+MOST = 100
+LONGEST_SECONDS = 3_600.0
+
+PICK = "SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
+TAKE = f"{sql.TAKING} WHERE state = 'ready' AND id "
+MINE = f"SELECT {sql.COLUMNS} FROM jobs WHERE {sql.MINE}"
+EXTEND = f"UPDATE jobs SET lease_until = :until WHERE {sql.MINE} RETURNING {sql.COLUMNS}"
+SAY = f"""UPDATE jobs SET lease_until = :until, progress_done = :done, progress_total = :total,
+progress_message = :message WHERE {sql.MINE} RETURNING {sql.COLUMNS}"""
+
+
+def lease(
+    house: House, *, kind: str, organization_id: int, names: Sequence[str], worker: str, limit: int, seconds: float
+) -> list[Leased]:
+    """Take up to `limit` ready jobs of these names, most urgent first, for `seconds`.
+
+    They are looked for in the organization's own lane and in the lanes that bear their names.
+    """
+    now = house.clock()
+    until = now + round(min(seconds, LONGEST_SECONDS) * SECOND)
+    lanes = [lane_of(organization_id, None), *(lane_of(organization_id, name) for name in dict.fromkeys(names))]
+
+    def take(connection: sa.Connection) -> list[Job]:
+        ids = _picked(connection, kind, lanes, names, min(limit, MOST))
+        text = TAKE + sql.SOME[connection.dialect.name] + f" RETURNING {sql.COLUMNS}"
+        rows = run(connection, text, ids=sql.some(connection, ids), worker=_named(worker), now=now, until=until)
+        place = {job_id: number for number, job_id in enumerate(ids)}
+        return sorted((job_of(row) for row in rows), key=lambda job: place[job.id])
+
+    return [Leased(job, job.fence) for job in house.db.submit(take)]
+
+
+def _picked(connection: sa.Connection, kind: str, lanes: list[str], names: Sequence[str], limit: int) -> list[int]:
+    found: list[Any] = []
+    values = {f"name_{letter}": name for letter, name in zip(_letters(len(names)), names, strict=True)}
+    wanted = ", ".join(f":{name}" for name in values)
+    text = PICK + f" AND name IN ({wanted}) ORDER BY ord, id LIMIT :many" + sql.SKIP[connection.dialect.name]
+    text = text.replace("SELECT id", "SELECT ord, id")
+    for lane in lanes:
+        found += run(connection, text, kind=kind, lane=lane, many=limit, **values).fetchall()
+    return [row[1] for row in sorted(tuple(row) for row in found)[:limit]]
+
+
+def _letters(many: int) -> list[str]:
+    """Name parameters: letters alone, since a name with digits is not marked as one."""
+    return [
+        "abcdefghijklmnopqrstuvwxyz"[number // 26] + "abcdefghijklmnopqrstuvwxyz"[number % 26] for number in range(many)
+    ]
+
+
+def heartbeat(
+    house: House,
+    *,
+    fence: str,
+    worker: str,
+    seconds: float,
+    progress: Progress | None = None,
+    organization_id: int | None = None,
+) -> Job:
+    """Hold a job for `seconds` from now. Its state says whether somebody cancelled it. Refused (conflict) when lost."""
+    until = house.clock() + round(min(seconds, LONGEST_SECONDS) * SECOND)
+
+    def extend(connection: sa.Connection) -> Job:
+        _held(connection, fence, worker, organization_id)
+        values = _fenced(fence, worker)
+        if progress is None:
+            return job_of(run(connection, EXTEND, until=until, **values).fetchone())
+        said = {"done": progress.done, "total": progress.total, "message": progress.message}
+        return job_of(run(connection, SAY, until=until, **said, **values).fetchone())
+
+    return house.db.submit(extend)
+
+
+def finish(
+    house: House,
+    *,
+    fence: str,
+    worker: str,
+    result: Any = None,
+    error: str | None = None,
+    retry: bool = True,
+    organization_id: int | None = None,
+) -> Job:
+    """Report how a job ended: with `error` it failed, and is tried again unless `retry` is False or tries are used up.
+
+    Refused (conflict) when the worker has lost it.
+    """
+
+    def write(connection: sa.Connection) -> Job:
+        job = _held(connection, fence, worker, organization_id)
+        settle(
+            house, connection, [_ended(house.part(Kinds)[job.kind], job, _named(worker), result, error, retry=retry)]
+        )
+        return job_of(run(connection, sql.ONE, id=job.id).fetchone())
+
+    return house.db.submit(write)
+
+
+def _ended(kind: Kind, job: Job, worker: str, result: Any, error: str | None, *, retry: bool) -> Outcome:
+    if error is None:
+        return outcome.succeeded(kind, job, worker, result)
+    said = error or "The worker gave no reason"
+    return outcome.failed(kind, job, worker, Retry(said) if retry else NonRetryable(said))
+
+
+def _held(connection: sa.Connection, fence: str, worker: str, organization_id: int | None) -> Job:
+    text = MINE + sql.WAIT[connection.dialect.name]
+    row = run(connection, text, **_fenced(fence, worker)).fetchone() if FENCE.fullmatch(fence) else None
+    job = None if row is None else job_of(row)
+    if job is None or (organization_id is not None and job.organization_id != organization_id):
+        raise conflict(GONE)
+    return job
+
+
+def _fenced(fence: str, worker: str) -> dict[str, Any]:
+    job_id, _, attempt = fence.partition(":")
+    return {"id": int(job_id), "attempt": int(attempt), "worker": _named(worker)}
+
+
+def _named(worker: str) -> str:
+    """Workers outside choose their names; none can be one of an engine's."""
+    return f"outside:{worker}"[:96]

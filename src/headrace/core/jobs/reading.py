@@ -1,0 +1,105 @@
+"""Questions about jobs: one, a page of them, and how many there are. Each sees the caller's organization alone."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.core import rules
+from headrace.core.house import House
+from headrace.core.jobs.record import Job, Page
+from headrace.core.jobs.statements import SHOWN, job_of
+from headrace.core.jobs.states import FINAL, LIVE, STATES
+from headrace.core.principal import Principal
+from headrace.core.refusals import not_found
+from headrace.core.schema import jobs as schema
+
+MOST = 200
+UNSEEN = "Job not found"
+TABLE = schema.jobs
+
+
+def get(house: House, who: Principal, *, job_id: int, view: str | None = None) -> Job:
+    rules.require(who, "jobs", "read")
+    with house.db.read() as connection:
+        return one(connection, who, TABLE.c.id == job_id, view)
+
+
+def by_token(house: House, who: Principal, *, token: str, view: str | None = None) -> Job:
+    rules.require(who, "jobs", "read")
+    if not token.isascii() or "\0" in token:
+        raise not_found(UNSEEN)
+    with house.db.read() as connection:
+        return one(connection, who, TABLE.c.token == token, view)
+
+
+def list_all(
+    house: House,
+    who: Principal,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    name: str | None = None,
+    view: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> Page:
+    """Newest first. `before` is the last page's; `limit` is at most MOST."""
+    rules.require(who, "jobs", "read")
+    query = sa.select(*SHOWN).where(TABLE.c.organization_id == who.organization_id)
+    if state is not None:
+        # In words, not as a parameter: the indexes of live and failed jobs are chosen by them.
+        query = query.where(TABLE.c.state == sa.literal_column(f"'{rules.choice(state, 'state', STATES)}'"))
+        query = query.where(TABLE.c.finished_at.is_(None)) if state in LIVE else query
+    for field, value in (("kind", kind), ("name", name), ("view", view)):
+        if value is not None:
+            query = query.where(TABLE.c[field] == rules.text(value, field))
+    if before is not None:
+        query = query.where(TABLE.c.id < before)
+    limit = rules.integer(limit, "limit", 1, MOST)
+    with house.db.read() as connection:
+        rows = connection.execute(query.order_by(TABLE.c.id.desc()).limit(limit + 1)).all()
+    found = [job_of(row) for row in rows[:limit]]
+    return Page(found, found[-1].id if len(rows) > limit else None)
+
+
+def counts(house: House, who: Principal, *, view: str | None = None) -> dict[str, int]:
+    """Return how many jobs are in each state: those that are over of all time, also deleted ones."""
+    return {state: number for state, (number, _) in tallied(house, who, view=view).items()}
+
+
+def tallied(house: House, who: Principal, *, view: str | None = None) -> dict[str, tuple[int, int]]:
+    """Return the same with the microseconds that the last attempts of jobs in a final state took, all together."""
+    rules.require(who, "jobs", "read")
+    totals = schema.job_totals
+    live = sa.select(TABLE.c.state, sa.func.count(), sa.literal(0)).where(
+        TABLE.c.organization_id == who.organization_id, TABLE.c.finished_at.is_(None)
+    )
+    over = sa.select(totals.c.state, sa.func.sum(totals.c.number), sa.func.sum(totals.c.sum_us)).where(
+        totals.c.organization_id == who.organization_id
+    )
+    if view is not None:
+        live, over = live.where(TABLE.c.view == view), over.where(totals.c.view == view)
+    found: dict[str, tuple[int, int]] = dict.fromkeys(STATES, (0, 0))
+    with house.db.read() as connection:
+        rows: list[Any] = [*connection.execute(live.group_by(TABLE.c.state))]
+        rows += [row for row in connection.execute(over.group_by(totals.c.state)) if row[0] in FINAL]
+    return found | {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
+
+def created_since(house: House, since: int, *, view: str | None = None) -> int:
+    """Return how many jobs of all organizations came in since a time (us). Reads that part of one index."""
+    query = sa.select(sa.func.count()).select_from(TABLE).where(TABLE.c.created_at >= since)
+    if view is not None:
+        query = query.where(TABLE.c.view == view)
+    with house.db.read() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def one(connection: sa.Connection, who: Principal, which: sa.ColumnElement[bool], view: str | None = None) -> Job:
+    query = sa.select(*SHOWN).where(which, TABLE.c.organization_id == who.organization_id)
+    if view is not None:
+        query = query.where(TABLE.c.view == view)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise not_found(UNSEEN)
+    return job_of(row)

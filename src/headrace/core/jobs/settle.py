@@ -1,0 +1,186 @@
+"""Settling: what became of claimed jobs is written, in groups, by whoever still holds them.
+
+Each write carries the worker and the attempt: of a job that somebody else has by now nothing is changed.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core.house import House
+from headrace.core.jobs import statements as sql
+from headrace.core.jobs.bell import Bell
+from headrace.core.jobs.enqueue import order
+from headrace.core.jobs.outcome import Outcome
+from headrace.core.jobs.record import Job, Kinds
+from headrace.core.jobs.statements import run
+from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, SCHEDULED, SUCCEEDED
+from headrace.kit.database import driver
+from headrace.kit.times import DAY
+
+log = logging.getLogger(__name__)
+
+ERRORS_KEPT = 10
+
+
+class Totals:
+    """What ended in one transaction, added to the totals at its end, in one order for all processes."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[int, str, str], list[int]] = defaultdict(lambda: [0, 0])
+
+    def add(self, job: Job, state: str, now: int, number: int = 1) -> None:
+        cell = self.sums[job.organization_id, job.view or "", state]
+        cell[0] += number
+        cell[1] += number * max(0, now - job.started_at) if job.started_at is not None else 0
+
+    def write(self, connection: sa.Connection) -> None:
+        for (organization_id, view, state), (number, sum_us) in sorted(self.sums.items()):
+            run(
+                connection,
+                sql.TOTAL,
+                organization_id=organization_id,
+                view=view,
+                state=state,
+                number=number,
+                sum_us=sum_us,
+            )
+
+
+def settle(house: House, connection: sa.Connection, given: Sequence[Outcome]) -> dict[int, str]:
+    """Write outcomes. Returns the state of each job by id; those that are missing were held by another."""
+    kinds, totals = house.part(Kinds), Totals()
+    plain = [one for one in given if one.state == SUCCEEDED and kinds[one.job.kind].ended is None]
+    settled = _succeed(house, connection, plain, totals) if plain else {}
+    if len(plain) < len(given):
+        simple = {id(one) for one in plain}
+        for one in given:
+            if id(one) not in simple:
+                state = _settle_one(house, connection, one, totals)
+                if state is not None:
+                    settled[one.job.id] = state
+    totals.write(connection)
+    return settled
+
+
+def _succeed(house: House, connection: sa.Connection, given: list[Outcome], totals: Totals) -> dict[int, str]:
+    now, kinds = house.clock(), house.part(Kinds)
+    rows = [_success(one, now + kinds[one.job.kind].retention_days * DAY) for one in given]
+    if connection.dialect.name == "postgresql":
+        settled = dict(_succeed_many(connection, rows, now))
+    else:
+        settled = {}
+        for row in rows:
+            settled |= dict(run(connection, sql.SUCCEED, now=now, **row).fetchall())
+    for one in given:
+        state = settled.get(one.job.id)
+        if state is not None:
+            totals.add(one.job, state, now)
+    return settled
+
+
+def _success(one: Outcome, purge_at: int) -> dict[str, Any]:
+    said = one.progress
+    return {
+        "id": one.job.id,
+        "attempt": one.job.attempt,
+        "worker": one.worker,
+        "result": one.result,
+        "purge_at": purge_at,
+        "done": None if said is None else said.done,
+        "total": None if said is None else said.total,
+        "message": None if said is None else said.message,
+    }
+
+
+def _succeed_many(connection: sa.Connection, rows: list[dict[str, Any]], now: int) -> Iterable[tuple[int, str]]:
+    for worker in {row["worker"] for row in rows}:
+        mine = [row for row in rows if row["worker"] == worker]
+        yield from run(
+            connection,
+            sql.SUCCEED_MANY,
+            now=now,
+            worker=worker,
+            ids=[row["id"] for row in mine],
+            attempts=[row["attempt"] for row in mine],
+            results=[row["result"] for row in mine],
+            purges=[row["purge_at"] for row in mine],
+            dones=[row["done"] for row in mine],
+            totals=[row["total"] for row in mine],
+            messages=[row["message"] for row in mine],
+        )
+
+
+def _settle_one(house: House, connection: sa.Connection, one: Outcome, totals: Totals) -> str | None:
+    """Write one outcome and call `ended`; when that fails, the job fails instead of being held for ever."""
+    raw = driver(connection)
+    raw.execute("SAVEPOINT settling")
+    try:
+        state = _leave(house, connection, one, totals, tell=True)
+    except sa.exc.OperationalError:
+        raise
+    except Exception:  # The edge between the engine and what a kind does at its end.
+        log.exception("Job %s: what is to happen at its end failed", one.job.id)
+        raw.execute("ROLLBACK TO SAVEPOINT settling")
+        instead = msgspec.structs.replace(one, state=FAILED, result=None, error="The end of the job failed")
+        state = _leave(house, connection, instead, totals, tell=False)
+    raw.execute("RELEASE SAVEPOINT settling")
+    return state
+
+
+def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals, *, tell: bool) -> str | None:
+    dialect = connection.dialect.name
+    fence = {"id": one.job.id, "attempt": one.job.attempt, "worker": one.worker}
+    row = run(connection, sql.HELD + sql.WAIT[dialect], **fence).fetchone()
+    if row is None:
+        return None
+    now, kind = house.clock(), house.part(Kinds)[one.job.kind]
+    state = CANCELLED if row[0] == CANCELLING else one.state
+    is_over, said = state in FINAL, one.progress
+    run_at = now + one.wait_us if state == SCHEDULED else one.job.run_at
+    values = fence | {
+        "state": state,
+        "run_at": run_at,
+        "ord": order(run_at, one.job.priority),
+        "tries": one.job.tries + one.free,
+        "result": one.result if state == SUCCEEDED else None,
+        "error": None if state in (SUCCEEDED, CANCELLED) else one.error or one.job.error,
+        "errors": row[1] if one.error is None else _errors(row[1], one, now),
+        "finished_at": now if is_over else None,
+        "purge_at": now + kind.retention_days * DAY if is_over else None,
+        "done": None if said is None else said.done,
+        "total": None if said is None else said.total,
+        "message": None if said is None else said.message,
+    }
+    run(connection, sql.LEAVE, **values)
+    if is_over:
+        if tell and kind.ended is not None:
+            kind.ended(connection, house, sql.job_of(run(connection, sql.ONE, id=one.job.id).fetchone()))
+        totals.add(one.job, state, now)
+    else:
+        bell = house.part(Bell)
+        house.db.after_commit(lambda: bell.ring(run_at))
+    return state
+
+
+def _errors(before: str | None, one: Outcome, now: int) -> str:
+    """Return the last failures, with this one."""
+    entry = {"attempt": one.job.attempt, "at": now, "error": one.error, "trace": (one.trace or "").replace("\0", "")}
+    found: list[Any] = json_list(before)
+    return msgspec.json.encode([*found, entry][-ERRORS_KEPT:]).decode()
+
+
+def json_list(text: str | None) -> list[Any]:
+    return [] if text is None else msgspec.json.decode(text, type=list)
+
+
+def finish_unheld(house: House, connection: sa.Connection, job: Job, totals: Totals) -> None:
+    """Call `ended` and count, for a job that was cancelled before anybody held it."""
+    kind = house.part(Kinds).named.get(job.kind)
+    if kind is not None and kind.ended is not None:
+        kind.ended(connection, house, job)
+    totals.add(job, job.state, house.clock())

@@ -1,0 +1,98 @@
+"""Jobs in threads: a fixed number of them. One that hangs cannot be ended: it is left to itself and replaced."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from queue import SimpleQueue
+
+from headrace.core.jobs.running import Ear, Running
+
+log = logging.getLogger(__name__)
+
+# Jobs that take less than this are claimed ahead, so that a thread does not wait for the database between two of them.
+AHEAD_SECONDS = 0.02
+AHEAD_MOST = 100
+WEIGHT = 0.1
+# Threads that hang are memory; beyond this the engine runs with fewer.
+HUNG_PER_THREAD = 4
+CLOSE_SECONDS = 1.0
+
+
+class Threads:
+    """`count` threads that take from one queue."""
+
+    def __init__(self, ear: Ear, count: int) -> None:
+        self.ear = ear
+        self.count = count
+        self.hung = 0
+        self.held = 0
+        self.mean_seconds: float | None = None
+        self.queue: SimpleQueue[Running | None] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.lock = threading.Lock()
+
+    def start(self) -> None:
+        for _ in range(self.count):
+            self._spawn()
+
+    def put(self, many: Sequence[Running]) -> None:
+        with self.lock:
+            self.held += len(many)
+        for one in many:
+            self.queue.put(one)
+
+    def capacity(self) -> int:
+        ahead = 0
+        if self.mean_seconds is not None and self.count:
+            ahead = min(AHEAD_MOST, int(self.count * AHEAD_SECONDS / max(self.mean_seconds, 1e-6)))
+        return max(0, self.count + ahead - self.held)
+
+    def stop(self, one: Running) -> None:
+        """Nothing beyond its context can be done to a thread."""
+
+    def kill(self, one: Running) -> None:
+        with self.lock:
+            self.held -= 1
+            self.hung += 1
+            replace = self.hung <= HUNG_PER_THREAD * max(1, self.count)
+            if not replace:
+                self.count -= 1
+        log.error("Job %s does not stop; its thread is left to itself (%s of them)", one.job.fence, self.hung)
+        if replace:
+            self._spawn()
+
+    def close(self) -> None:
+        for _ in self.threads:
+            self.queue.put(None)
+        ends = time.monotonic() + CLOSE_SECONDS
+        for thread in self.threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+
+    def _spawn(self) -> None:
+        thread = threading.Thread(target=self._work, name="job", daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (one := self.queue.get()) is not None:
+            if self.ear.begin(one) and not self._run(one):
+                with self.lock:
+                    self.hung -= 1
+                return  # Another thread took this one's place while it hung.
+            with self.lock:
+                self.held -= 1
+
+    def _run(self, one: Running) -> bool:
+        assert one.kind.run is not None  # noqa: S101  Claimed kinds have one.
+        began = time.monotonic()
+        try:
+            result = one.kind.run(one.context)
+        except Exception as error:  # The edge between the engine and what a kind does; the job keeps the error.
+            heard = self.ear.ended(one, error=error)
+        else:
+            heard = self.ear.ended(one, result)
+        taken = time.monotonic() - began
+        mean = self.mean_seconds
+        self.mean_seconds = taken if mean is None else mean + WEIGHT * (taken - mean)
+        return heard
