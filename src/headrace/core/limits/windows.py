@@ -5,6 +5,7 @@ A refusal consumes nothing. Whose bucket it is and how large, the callers say.
 """
 
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -179,12 +180,12 @@ class Limits:
 
     @staticmethod
     def open(settings: Settings, clock: Clock) -> "Limits":
-        """Open the counters; `limits_url` names a Redis or Valkey server, whose client library has to be installed."""
+        """Open the counters; `limits_url` names a Redis or Valkey server: one client speaks to both."""
         if not settings.limits_url:
             return Limits(clock, max_keys=settings.limit_buckets)
         try:
             shared = limits.storage.storage_from_string(
-                settings.limits_url,
+                re.sub("^valkey", "redis", settings.limits_url),
                 wrap_exceptions=True,
                 key_prefix="headrace:limits",
                 socket_timeout=0.05,
