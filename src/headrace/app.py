@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from functools import partial
 
 from headrace.core import house as rooms
-from headrace.core import idempotency, keys, uptime
+from headrace.core import groups, idempotency, jobs, keys, uptime
 from headrace.core.events import deletions, tail
-from headrace.core.groups.fold import fold
 from headrace.core.house import House
 from headrace.core.identity import sessions
 from headrace.core.limits import quota
@@ -51,7 +50,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
         found: list[House] = []
 
         def on_drained(drained: Drained) -> None:
-            fold(found[0], drained, partial(samples, found[0].store.engine, drained))
+            groups.fold(found[0], drained, partial(samples, found[0].store.engine, drained))
             deletions.replayed(found[0], drained)
 
         store = Store.open(settings.data / "events", options=options(settings), clock=clock, on_drained=on_drained)
@@ -66,6 +65,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
         watch(house)
         store.start()
         house.part(Upkeep).start()
+        start_jobs(house)
         opened.pop_all()
     return house
 
@@ -73,6 +73,13 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
 def options(settings: Settings) -> StoreOptions:
     names = StoreOptions.__struct_fields__
     return StoreOptions(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
+
+
+def start_jobs(house: House) -> None:
+    """Say what kinds of jobs there are, and run them here unless other processes do."""
+    jobs.watch(house)
+    if house.settings.jobs_workers:
+        house.part(jobs.Engine).start()
 
 
 def recover(house: House) -> None:
@@ -139,6 +146,7 @@ class Upkeep:
             attempt(lambda: keys.usage.flush(self.house))
             attempt(lambda: uptime.mark(self.house))
             attempt(lambda: deletions.work(self.house))
+            attempt(lambda: groups.tidying.work(self.house))
             if purged >= PURGE_SECONDS:
                 purged = 0.0
                 attempt(lambda: idempotency.purge(self.house))
@@ -171,8 +179,9 @@ def end_tails(house: House) -> None:
 
 
 def close(house: House) -> None:
-    """Stop in reverse: upkeep, the store (what is acknowledged is stored, or stays on disk), the database."""
+    """Stop in reverse: jobs, upkeep, the store (what is acknowledged is stored, or stays on disk), the database."""
     end_tails(house)
+    house.part(jobs.Engine).stop()
     house.part(Upkeep).stop()
     house.store.stop()
     attempt(lambda: keys.usage.flush(house))

@@ -1,6 +1,18 @@
 """Error groups: occurrences of one error counted together, with a state that people set."""
 
-from headrace.core.groups import activity, comments, merging, news, releases, series, states
+from headrace.core.groups import (
+    activity,
+    comments,
+    frames,
+    markdown,
+    merging,
+    news,
+    releases,
+    series,
+    states,
+    tidying,
+    why,
+)
 from headrace.core.groups.finding import GroupPage, by_fingerprint, fingerprints, get, list_all
 from headrace.core.groups.fold import fold
 from headrace.core.groups.merging import merge, unmerge
@@ -20,8 +32,10 @@ __all__ = [
     "comments",
     "fingerprints",
     "fold",
+    "frames",
     "get",
     "list_all",
+    "markdown",
     "merge",
     "merging",
     "mute",
@@ -32,5 +46,7 @@ __all__ = [
     "sparkline",
     "sparklines",
     "states",
+    "tidying",
     "unmerge",
+    "why",
 ]

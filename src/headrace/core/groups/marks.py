@@ -94,8 +94,9 @@ def older(sample: Sample | None) -> list[str]:
     return [fingerprint.of(event, version) for version in range(fingerprint.VERSION - 1, 0, -1)]
 
 
-def reason_of(sample: Sample | None) -> str | None:
-    return None if sample is None else msgspec.json.encode(fingerprint.reason(readable(sample))).decode()
+def reason_of(sample: Sample | None, version: int = fingerprint.VERSION) -> str | None:
+    """Return a fingerprint's reason as JSON text."""
+    return None if sample is None else msgspec.json.encode(fingerprint.reason(readable(sample), version)).decode()
 
 
 def readable(sample: Sample) -> Sample:

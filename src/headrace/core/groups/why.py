@@ -1,0 +1,86 @@
+"""Why events are together: what went into each fingerprint of a group."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from headrace.core import events
+from headrace.core.events import fingerprint
+from headrace.core.events.fingerprint import Reason
+from headrace.core.groups import finding
+from headrace.core.groups.marks import readable, reason_of
+from headrace.core.principal import Principal
+from headrace.core.refusals import Kind, Refusal
+from headrace.core.schema.groups import error_fingerprints
+from headrace.eventstore.drain import Sample
+from headrace.eventstore.queries import EventRow
+from headrace.eventstore.rows import OBJECT_STACK
+
+if TYPE_CHECKING:
+    from headrace.core.house import House
+
+# Fingerprints of one group that are explained, the newest.
+MOST = 100
+
+
+class Because(msgspec.Struct, frozen=True, kw_only=True):
+    """One fingerprint. `origin_id` is the group it came with; `reason` is None when no event of it is left to ask."""
+
+    fingerprint: str
+    version: int
+    origin_id: int
+    occurrence_count: int
+    first_seen: int
+    last_seen: int
+    reason: Reason | None
+
+
+def explain(house: "House", who: Principal, *, project_id: int, group_id: int) -> list[Because]:
+    """Say of each fingerprint of a group what went into it, the newest first."""
+    group = finding.get(house, who, project_id=project_id, group_id=group_id)
+    query = sa.select(error_fingerprints).where(error_fingerprints.c.group_id == group.id)
+    with house.db.read() as connection:
+        rows = connection.execute(query.order_by(error_fingerprints.c.id.desc()).limit(MOST)).all()
+    return [because(house, who, row) for row in rows]
+
+
+def because(house: "House", who: Principal, row: sa.Row[Any]) -> Because:
+    reason = row.reason
+    if reason is None and row.sample_log_id:
+        # It is older than the keeping of reasons: its newest event is asked.
+        sample = sample_of(house, who, row.project_id, row.sample_log_id)
+        made = sample is not None and fingerprint.of(readable(sample), row.version) == row.fingerprint
+        reason = reason_of(sample, row.version) if made else None
+    return Because(
+        fingerprint=row.fingerprint,
+        version=row.version,
+        origin_id=row.origin_id,
+        occurrence_count=row.occurrence_count,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        reason=None if reason is None else msgspec.json.decode(reason, type=Reason),
+    )
+
+
+def sample_of(house: "House", who: Principal, project_id: int, log_id: str) -> Sample | None:
+    try:
+        return as_sample(events.get(house, who, project_id=project_id, log_id=log_id))
+    except Refusal as refusal:
+        if refusal.kind is not Kind.NOT_FOUND:
+            raise
+        return None
+
+
+def as_sample(row: EventRow) -> Sample:
+    stack = row.stack_trace
+    return Sample(
+        id=row.id,
+        error_type=row.error_type,
+        error_message=row.error_message,
+        message=row.message,
+        stack_trace=stack + OBJECT_STACK if stack and row.stack_is_object else stack,
+        platform=row.platform,
+        attributes=msgspec.Raw(json.dumps(row.attributes or {}).encode()),
+    )
