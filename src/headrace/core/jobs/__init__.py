@@ -7,8 +7,9 @@ from headrace.core.jobs.changing import cancel, pause, paused, resume, retry
 from headrace.core.jobs.context import Context
 from headrace.core.jobs.engine import Engine
 from headrace.core.jobs.enqueue import enqueue, submit
+from headrace.core.jobs.figures import watch
 from headrace.core.jobs.outcome import Progress
-from headrace.core.jobs.outside import finish, heartbeat, lease
+from headrace.core.jobs.outside import finish, hand_over, heartbeat, lease
 from headrace.core.jobs.reading import by_token, counts, created_since, get, list_all, tallied
 from headrace.core.jobs.record import (
     HIGH,
@@ -53,6 +54,7 @@ __all__ = [
     "enqueue",
     "finish",
     "get",
+    "hand_over",
     "heartbeat",
     "lease",
     "list_all",
@@ -64,4 +66,5 @@ __all__ = [
     "submit",
     "tallied",
     "unschedule",
+    "watch",
 ]

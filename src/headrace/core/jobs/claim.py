@@ -123,7 +123,11 @@ class _Room:
         return True
 
     def of(self, lane: str) -> int:
-        return self.left if self.kind.per_lane is None else min(self.left, self.kind.per_lane - self.held.get(lane, 0))
+        bound = self.kind.per_lane
+        if bound is None:
+            return self.left
+        most = bound if isinstance(bound, int) else bound(lane)
+        return min(self.left, most - self.held.get(lane, 0))
 
     def shares(self, lanes: list[str]) -> list[tuple[str, int]]:
         share = -(-self.left // len(lanes))

@@ -29,6 +29,7 @@ def enqueue(
     payload: Any,
     name: str | None = None,
     priority: int = NORMAL,
+    tries: int | None = None,
     run_at: int | None = None,
     lane: str | None = None,
     account_id: int | None = None,
@@ -40,7 +41,8 @@ def enqueue(
 ) -> Job:
     """Put one job into the caller's transaction. With `unique`: the job that has it already, if there is one.
 
-    `lane` is what fairness and `per_lane` count by, inside the organization. LookupError for an unknown kind.
+    `lane` is what fairness and `per_lane` count by, inside the organization; `tries` are the kind's unless given.
+    LookupError for an unknown kind.
     """
     text = _payload(payload)
     _bounded(name=name, view=view, lane=lane, callback_url=callback_url, unique=unique, batch=batch)
@@ -58,7 +60,7 @@ def enqueue(
         "state": READY if due <= now else SCHEDULED,
         "priority": priority,
         "payload": text,
-        "tries": house.part(Kinds)[kind].tries,
+        "tries": house.part(Kinds)[kind].tries if tries is None else tries,
         "run_at": due,
         "callback_url": callback_url,
         "account_id": account_id,

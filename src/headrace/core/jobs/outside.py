@@ -24,6 +24,9 @@ LONGEST_SECONDS = 3_600.0
 
 PICK = "SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
 TAKE = f"{sql.TAKING} WHERE state = 'ready' AND id "
+HELD = "SELECT count(*) FROM jobs WHERE state IN ('running', 'cancelling') AND kind = :kind AND lane = :lane"
+GIVE = """UPDATE jobs SET worker = :other, lease_until = :until
+WHERE id = :id AND attempt = :attempt AND worker = :worker AND state = 'running' RETURNING id"""
 MINE = f"SELECT {sql.COLUMNS} FROM jobs WHERE {sql.MINE}"
 EXTEND = f"UPDATE jobs SET lease_until = :until WHERE {sql.MINE} RETURNING {sql.COLUMNS}"
 SAY = f"""UPDATE jobs SET lease_until = :until, progress_done = :done, progress_total = :total,
@@ -31,24 +34,51 @@ progress_message = :message WHERE {sql.MINE} RETURNING {sql.COLUMNS}"""
 
 
 def lease(
-    house: House, *, kind: str, organization_id: int, names: Sequence[str], worker: str, limit: int, seconds: float
+    house: House,
+    *,
+    kind: str,
+    organization_id: int,
+    names: Sequence[str],
+    worker: str,
+    limit: int,
+    seconds: float,
+    most_held: int | None = None,
 ) -> list[Leased]:
     """Take up to `limit` ready jobs of these names, most urgent first, for `seconds`.
 
-    They are looked for in the organization's own lane and in the lanes that bear their names.
+    They are looked for in the organization's own lane and in the lanes that bear their names. With `most_held` no more
+    are taken than leave that many held in each of these lanes.
     """
     now = house.clock()
     until = now + round(min(seconds, LONGEST_SECONDS) * SECOND)
     lanes = [lane_of(organization_id, None), *(lane_of(organization_id, name) for name in dict.fromkeys(names))]
 
     def take(connection: sa.Connection) -> list[Job]:
-        ids = _picked(connection, kind, lanes, names, min(limit, MOST))
+        free = limit if most_held is None else min(limit, most_held - _most_held(connection, kind, lanes))
+        if free <= 0:
+            return []
+        ids = _picked(connection, kind, lanes, names, min(free, MOST))
         text = TAKE + sql.SOME[connection.dialect.name] + f" RETURNING {sql.COLUMNS}"
         rows = run(connection, text, ids=sql.some(connection, ids), worker=_named(worker), now=now, until=until)
         place = {job_id: number for number, job_id in enumerate(ids)}
         return sorted((job_of(row) for row in rows), key=lambda job: place[job.id])
 
     return [Leased(job, job.fence) for job in house.db.submit(take)]
+
+
+def _most_held(connection: sa.Connection, kind: str, lanes: list[str]) -> int:
+    return max(run(connection, HELD, kind=kind, lane=lane).fetchone()[0] for lane in lanes)
+
+
+def hand_over(house: House, *, fence: str, worker: str, to: str, seconds: float) -> bool:
+    """Let a worker outside hold a job that `worker` (an engine's name) runs; what the engine makes of it is lost then.
+
+    False when it no longer runs there.
+    """
+    job_id, _, attempt = fence.partition(":")
+    until = house.clock() + round(min(seconds, LONGEST_SECONDS) * SECOND)
+    values = {"id": int(job_id), "attempt": int(attempt), "worker": worker, "other": _named(to), "until": until}
+    return house.db.submit(lambda connection: run(connection, GIVE, **values).fetchone() is not None)
 
 
 def _picked(connection: sa.Connection, kind: str, lanes: list[str], names: Sequence[str], limit: int) -> list[int]:

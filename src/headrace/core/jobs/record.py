@@ -77,8 +77,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `run` takes the Context and returns the result: a plain function in a thread, a coroutine function under `async`; under
     `process` a module-level function, named by its module, that gets a Context without a house.
     `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds` doubled each time.
-    `in_flight` and `per_lane` bound what runs at once, over all processes. `ended` is called inside the transaction that
-    writes the final state, with the final job.
+    `in_flight` and `per_lane` bound what runs at once, over all processes; `per_lane` may be a function of the lane, and
+    where it says 0 the lane waits. `ended` is called inside the transaction that writes the final state, with the final
+    job.
     """
 
     name: str
@@ -90,7 +91,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap_seconds: float = 300.0
     schedule: tuple[float, ...] | None = None
     in_flight: int | None = None
-    per_lane: int | None = None
+    per_lane: int | Callable[[str], int] | None = None
     retention_days: int = 30
     ended: Callable[[sa.Connection, House, Job], None] | None = None
 
