@@ -28,13 +28,17 @@ from headrace.core.jobs.record import (
     define,
 )
 from headrace.core.jobs.scheduler import schedule, unschedule
+from headrace.core.jobs.states import FINAL, LIVE, STATES
 
 __all__ = [
+    "FINAL",
     "HIGH",
+    "LIVE",
     "LOW",
     "NORMAL",
     "PAYLOAD_BYTES",
     "RESULT_BYTES",
+    "STATES",
     "Cancelled",
     "Context",
     "Engine",
