@@ -82,6 +82,20 @@ def current(house: House, who: Principal) -> Organization:
     return organization_of(row)
 
 
+def exists(connection: sa.Connection, organization_id: int) -> bool:
+    """Tell whether there is such an organization, inside another room's transaction."""
+    return connection.execute(ORGANIZATION_BY_ID, {"id": organization_id}).one_or_none() is not None
+
+
+def set_plan(connection: sa.Connection, house: House, organization_id: int, plan: str) -> str:
+    """Give the organization a plan, inside the transaction of what pays for it; return the one it had."""
+    same = organizations.c.id == organization_id
+    before: str = connection.execute(sa.select(organizations.c.plan).where(same).with_for_update()).scalar_one()
+    if before != plan:
+        connection.execute(sa.update(organizations).where(same).values(plan=plan, updated_at=house.clock()))
+    return before
+
+
 def by_slug(house: House, slug: str) -> Organization | None:
     """For the operator alone, who is told which organizations there are."""
     with house.db.read() as connection:

@@ -1,0 +1,48 @@
+"""What things cost: the setting `prices`. Under Stripe it names price ids, locally amounts in minor units."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headrace.core.settings import SettingError, Settings
+
+AMOUNT = re.compile(r"([0-9]{1,12}) ([a-zA-Z]{3})")
+
+
+class Price(NamedTuple):
+    amount: int | None
+    currency: str
+
+
+def entries(settings: Settings) -> Mapping[str, str]:
+    """Return the setting's pairs, `name=value` each."""
+    pairs = {}
+    for entry in settings.prices:
+        name, equals, value = (part.strip() for part in entry.partition("="))
+        if not (name and equals and value):
+            raise SettingError(f"prices must be pairs such as pro=price_123 or pro=2900 usd, and one is {entry!r}")
+        pairs[name] = value
+    return pairs
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingError for prices that could not be read when somebody buys."""
+    for name, value in entries(settings).items():
+        if settings.billing == "local" and not AMOUNT.fullmatch(value):
+            raise SettingError(
+                f"the local price of {name} must be an amount and a currency, as 2900 usd, not {value!r}"
+            )
+
+
+def local(settings: Settings, item: str) -> Price | None:
+    """Return what an item costs; None where prices are set and this one has none."""
+    known = entries(settings)
+    found = AMOUNT.fullmatch(known.get(item, ""))
+    if found is not None:
+        return Price(int(found[1]), found[2].lower())
+    return None if known else Price(None, settings.currency.lower())
+
+
+def plan_of(settings: Settings, price_id: str) -> str | None:
+    """Return the plan whose Stripe price this is."""
+    return next((name for name, value in entries(settings).items() if value == price_id), None)
