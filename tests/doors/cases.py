@@ -31,9 +31,22 @@ PROJECT: Foreign = (403, NOBODY)
 NO_SEARCH: Foreign = (404, "Saved search not found")
 NO_DELETION: Foreign = (404, "Deletion not found")
 NO_APP: Foreign = (404, "application with this id does not exist")
+UNKNOWN: Foreign = (404, "not_found")
 NO_INGEST: Foreign = (403, "Invalid application or ingest key")
 CASES: dict[tuple[str, str, str], Case] = {
-    ("ledger", "GET", "/health"): Case("/health"),
+    ("levqor", "GET", "/"): Case("/"),
+    ("levqor", "GET", "/health"): Case("/health"),
+    ("levqor", "GET", "/public/metrics"): Case("/public/metrics"),
+    ("levqor", "GET", "/public/openapi.json"): Case("/public/openapi.json"),
+    ("levqor", "POST", "/api/v1/intake"): Case("/api/v1/intake", {"workflow": "echo", "payload": {}}),
+    ("levqor", "GET", "/api/v1/status/{job_id}"): Case("/api/v1/status/{job_id}", foreign=UNKNOWN),
+    ("levqor", "POST", "/api/v1/users/upsert"): Case("/api/v1/users/upsert", {"email": "x@example.com"}),
+    ("levqor", "GET", "/api/v1/users/upsert"): Case("/api/v1/users/upsert"),
+    ("levqor", "PATCH", "/api/v1/users/upsert"): Case("/api/v1/users/upsert"),
+    ("levqor", "GET", "/api/v1/users"): Case("/api/v1/users", query="email={person_email}", foreign=UNKNOWN),
+    ("levqor", "GET", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", foreign=UNKNOWN),
+    ("levqor", "PATCH", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", {"name": "New"}, foreign=UNKNOWN),
+    ("levqor", "POST", "/api/v1/connect/{name}"): Case("/api/v1/connect/slack", {"action": "list_channels"}),
     ("ledger", "GET", "/health/deep"): Case("/health/deep"),
     ("ledger", "GET", "/api/v1/health/deep"): Case("/api/v1/health/deep"),
     ("ledger", "POST", "/api/v1/accounts/register"): Case(

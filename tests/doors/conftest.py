@@ -60,6 +60,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords)
         segment_age_ms=20,
         cors_origins=("https://pages.example",),
         trusted_proxies=("127.0.0.1",),
+        # The clock stands, and all suites of a module share this budget.
+        levqor_writes=10_000,
     )
     house = app.open_house(settings, clock=clock, passwords=cheap_passwords)
     built = app.build(house)

@@ -6,13 +6,13 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headrace.doors.levqor import auth, connect, description, front, users
+from headrace.doors.levqor import auth, connect, description, front, jobs, users
 from headrace.doors.levqor.envelope import Problem, render
 from headrace.wire.door import Door
 
 API = "/api/v1/"
-EXACT = frozenset({"/", "/health", "/api/v1/intake", users.UPSERT})
-BELOW = ("/public/", "/billing/", "/api/v1/status/", "/api/v1/connect/", "/api/v1/intake/", f"{users.UPSERT}/")
+EXACT = frozenset({"/", "/health", jobs.INTAKE, users.UPSERT})
+BELOW = ("/public/", "/billing/", "/api/v1/status/", "/api/v1/connect/", f"{jobs.INTAKE}/", f"{users.UPSERT}/")
 USERS = "/api/v1/users"
 # What changes accounts, which are another door's users.
 OF_ACCOUNTS = frozenset({"POST", "PUT", "DELETE"})
@@ -48,8 +48,8 @@ DOOR = Door(
     name="levqor",
     title="Levqor",
     owns=owns,
-    routes=(*front.ROUTES, *users.ROUTES, *connect.ROUTES),
-    hot=(*front.HOT, *users.HOT),
+    routes=(*front.ROUTES, *jobs.ROUTES, *users.ROUTES, *connect.ROUTES),
+    hot=(*front.HOT, *jobs.HOT, *users.HOT),
     admit=auth.admit,
     peek=auth.peek,
     answered=auth.answered,

@@ -1,0 +1,91 @@
+"""Jobs: taken in (202 once they are on disk), and asked how they are."""
+
+import asyncio
+
+from litestar import get
+from litestar.params import FromPath
+
+from headrace.core import audit, jobs, workflows
+from headrace.core.jobs import Job
+from headrace.core.refusals import Refusal
+from headrace.doors.levqor import shapes
+from headrace.doors.levqor.users import missing
+from headrace.kit.times import SECOND
+from headrace.wire import jsons
+from headrace.wire.call import Answer, Call, answer
+from headrace.wire.door import HotRoute, Incoming, Terms, terms
+from headrace.wire.repeats import once
+
+TAGS = ["jobs"]
+INTAKE = "/api/v1/intake"
+PRIORITIES = {"low": jobs.LOW, "normal": jobs.NORMAL, "high": jobs.HIGH, None: jobs.NORMAL}
+# The engine's states in the document's words; a job that was called off is one that failed.
+STATUS: dict[str, shapes.Status] = {
+    "scheduled": "queued",
+    "ready": "queued",
+    "running": "running",
+    "cancelling": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "failed",
+}
+
+
+async def intake(call: Call) -> Answer:
+    """Take in a job."""
+    return await once(call, INTAKE, lambda: take(call))
+
+
+async def take(call: Call) -> Answer:
+    sent = jsons.decode(call.body, shapes.NewJob)
+    async with asyncio.timeout(call.house.settings.request_seconds):
+        job = await asyncio.to_thread(
+            workflows.start,
+            call.house,
+            call.who,
+            workflow=sent.workflow,
+            payload=sent.payload,
+            priority=PRIORITIES[sent.priority],
+            callback_url=sent.callback_url,
+            view=shapes.VIEW,
+        )
+    # The job itself says who asked for what, and when.
+    audit.kept()
+    return answer(202, shapes.Queued(job_id=job.token))
+
+
+@get("/api/v1/status/{job_id:str}", opt=terms("A", ("jobs", "read"), errors=(403, 404)), tags=TAGS, sync_to_thread=True)
+def status(call: Incoming, job_id: FromPath[str]) -> shapes.JobStatus:
+    """Return how a job is."""
+    try:
+        return shown(jobs.by_token(call.house, call.who, token=job_id, view=shapes.VIEW))
+    except Refusal as refusal:
+        raise missing(refusal, job_id=job_id) from refusal
+
+
+def shown(job: Job) -> shapes.JobStatus:
+    word = STATUS[job.state]
+    error = "cancelled" if job.state == "cancelled" else job.error or "failed"
+    return shapes.JobStatus(
+        job_id=job.token,
+        status=word,
+        created_at=job.created_at // SECOND,
+        result=job.result if word == "succeeded" else None,
+        error=error if word == "failed" else None,
+    )
+
+
+ROUTES = (status,)
+HOT = (
+    HotRoute(
+        method="POST",
+        path=INTAKE,
+        run=intake,
+        terms=Terms(credential="A", action=("jobs", "write"), body="levqor_body_limit", creates=True, errors=(403,)),
+        summary="Submit a job",
+        status=202,
+        takes=shapes.NewJob,
+        gives=shapes.Queued,
+        tag="jobs",
+    ),
+)
