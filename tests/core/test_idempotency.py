@@ -48,7 +48,7 @@ def test_one_that_runs_is_waited_for(house: House, clock: FakeClock) -> None:
     first = begin(house)
     clock.advance(20)
     running = refusal(lambda: begin(house))
-    assert (running.kind, running.facts["retry_after"]) == (Kind.CONFLICT, 40)
+    assert (running.kind, running.facts["retry_after"]) == (Kind.CONFLICT, 1)
     clock.advance(40)
     second = begin(house)
     assert isinstance(second, Ticket), "after a minute it counts as cut off"

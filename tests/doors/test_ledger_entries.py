@@ -112,6 +112,16 @@ def test_a_body_that_is_no_batch(body: bytes, text: str) -> None:
         entries.read_batch(body, NOW, fingerprint, decode)
 
 
+@pytest.mark.parametrize("deep", [b"[" * 5_000 + b"]" * 5_000, b'{"a":' * 5_000 + b"1" + b"}" * 5_000])
+def test_an_entry_beyond_any_depth_spoils_only_itself(deep: bytes) -> None:
+    good = b'{"timestamp":"2025-10-17T10:00:00Z","level":"info","message":"]}["}'
+    bad = b'{"timestamp":"2025-10-17T10:00:00Z","level":"info","attributes":{"a":' + deep + b"}}"
+    got = entries.read_batch(b'{"logs":[' + b",".join([good, bad, good]) + b"]}", NOW, fingerprint, decode)
+    assert (got.places, got.rejected) == ([0, 2], [(1, "body: must not be nested deeper than 100")])
+    with pytest.raises(Refusal, match="Invalid JSON body"):
+        entries.read_batch(b'{"logs":[' + good + b"," + deep[:5_000], NOW, fingerprint, decode)
+
+
 def line(event: Event) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(event))
 

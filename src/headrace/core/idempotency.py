@@ -19,6 +19,8 @@ from headrace.kit.times import DAY, SECOND
 LONGEST = 255
 # After that a request that never finished was cut off by a crash, and its key may be taken over.
 STARTED_US = 60 * SECOND
+# The first request is most likely done by then; only one whose process died holds the key for longer.
+RETRY_SECONDS = 1
 COLUMNS = [idempotency.c[name] for name in ("organization_id", "principal", "method", "route", "key")]
 
 
@@ -68,8 +70,7 @@ def begin(house: House, who: Principal, *, method: str, route: str, key: str, bo
     if first.request_sha256 != digest:
         raise invalid("Idempotency-Key", "reused", text="Idempotency-Key was already used with another body")
     if not first.is_done:
-        wait = max(1, (first.created_at + STARTED_US - now) // SECOND)
-        raise Refusal(Kind.CONFLICT, "A request with this Idempotency-Key is still running", retry_after=wait)
+        raise Refusal(Kind.CONFLICT, "A request with this Idempotency-Key is still running", retry_after=RETRY_SECONDS)
     return Replay(first.status, json.loads(first.headers), first.body)
 
 

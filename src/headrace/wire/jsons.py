@@ -68,6 +68,22 @@ def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
     return False
 
 
+def pruned(body: bytes, limit: int = 2 * MAX_DEPTH) -> bytes:
+    """Return `body` with 0 for whatever nests deeper than `limit`: still too deep for the rule, not for the decoder."""
+    pieces: list[bytes] = []
+    depth = start = 0
+    for token in _TOKENS.finditer(body):
+        if token.lastgroup == "open":
+            depth += 1
+            if depth == limit + 1:
+                pieces += (body[start : token.start()], b"0")
+        elif token.lastgroup == "close":
+            if depth == limit + 1:
+                start = token.end()
+            depth -= 1
+    return b"".join(pieces) + body[start:] if depth <= limit else b"".join(pieces)
+
+
 @lru_cache(maxsize=1024)
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)

@@ -131,6 +131,14 @@ def logs_of(body: bytes) -> list[bytes] | None:
     Nothing is built but these: a body of the largest size may hold millions of values. Raises malformed.
     """
     try:
+        return found_logs(body)
+    except RecursionError:
+        # One entry is deeper than the decoder goes; the others are not to suffer for it.
+        return found_logs(jsons.pruned(body))
+
+
+def found_logs(body: bytes) -> list[bytes] | None:
+    try:
         try:
             sent = RAW_BATCH.decode(body)
         except msgspec.ValidationError:
@@ -140,8 +148,6 @@ def logs_of(body: bytes) -> list[bytes] | None:
         found = FIRST_LOGS.decode(sent.logs) if isinstance(sent.logs, msgspec.Raw) else None
     except msgspec.ValidationError:
         return None
-    except RecursionError:
-        raise jsons.too_deeply_nested() from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise jsons.malformed() from None
     logs = (getattr(found, name) for name in FirstLogs.__struct_fields__) if found is not None else ()
