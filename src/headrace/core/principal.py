@@ -39,5 +39,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             return True
         if not self.scopes.isdisjoint((f"{resource}:{action}", f"{resource}:*", action)):
             return True
-        wanted = RANKS.get("write" if action == "ingest" else action)
+        if action == "ingest":
+            return self.allows(resource, "write")
+        wanted = RANKS.get(action)
         return wanted is not None and any(RANKS[scope] >= wanted for scope in self.scopes if scope in RANKS)

@@ -92,8 +92,7 @@ def reach(who: Principal, terms: Terms) -> None:
         return
     resource, action = terms.action
     kind_fits = ("K" if who.key_kind == "project" else "O") in terms.credential
-    scope_fits = who.allows(resource, action) or (action == "ingest" and who.allows(resource, "write"))
-    if not (kind_fits and (scope_fits or action == "any")):
+    if not (kind_fits and (action == "any" or who.allows(resource, action))):
         raise forbidden(f"Insufficient scope: {named(resource, action)} required")
 
 
