@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
+from headrace.core import alerts, groups, idempotency, jobs, keys, uptime
 from headrace.core import house as rooms
-from headrace.core import groups, idempotency, jobs, keys, uptime
 from headrace.core.events import deletions, tail
 from headrace.core.house import House
 from headrace.core.identity import sessions
@@ -63,6 +63,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
         opened.callback(house.part(Outward).close)
         recover(house)
         watch(house)
+        announce(house)
         store.start()
         house.part(Upkeep).start()
         start_jobs(house)
@@ -75,9 +76,19 @@ def options(settings: Settings) -> StoreOptions:
     return StoreOptions(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
 
 
+def announce(house: House) -> None:
+    """Hand rooms the ways by which they tell the world."""
+
+    def tell(connection: sa.Connection, organization_id: int, event: str, data: dict[str, Any]) -> None:
+        webhooks.emit(house, connection, organization_id=organization_id, event=event, data=data)
+
+    house.part(alerts.Notices).tell = tell
+
+
 def start_jobs(house: House) -> None:
     """Say what kinds of jobs there are, and run them here unless other processes do."""
     jobs.watch(house)
+    alerts.define(house)
     if house.settings.jobs_workers:
         house.part(jobs.Engine).start()
 
@@ -146,6 +157,7 @@ class Upkeep:
             attempt(lambda: keys.usage.flush(self.house))
             attempt(lambda: uptime.mark(self.house))
             attempt(lambda: deletions.work(self.house))
+            attempt(lambda: alerts.enqueue_due(self.house))
             attempt(lambda: groups.tidying.work(self.house))
             if purged >= PURGE_SECONDS:
                 purged = 0.0

@@ -33,6 +33,12 @@ NO_DELETION: Foreign = (404, "Deletion not found")
 NO_APP: Foreign = (404, "application with this id does not exist")
 UNKNOWN: Foreign = (404, "not_found")
 NO_INGEST: Foreign = (403, "Invalid application or ingest key")
+
+
+def of_group(what: str, body: Any = None) -> Case:
+    return Case(f"/api/v1/error-groups/1/{what}", body, QUERY, PROJECT)
+
+
 CASES: dict[tuple[str, str, str], Case] = {
     ("levqor", "GET", "/"): Case("/"),
     ("levqor", "GET", "/health"): Case("/health"),
@@ -47,6 +53,10 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("levqor", "GET", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", foreign=UNKNOWN),
     ("levqor", "PATCH", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", {"name": "New"}, foreign=UNKNOWN),
     ("levqor", "POST", "/api/v1/connect/{name}"): Case("/api/v1/connect/slack", {"action": "list_channels"}),
+    ("levqor", "POST", "/billing/create-checkout-session"): Case(
+        "/billing/create-checkout-session", {"price_id": "price_1"}
+    ),
+    ("levqor", "POST", "/billing/webhook"): Case("/billing/webhook"),
     ("ledger", "GET", "/health/deep"): Case("/health/deep"),
     ("ledger", "GET", "/api/v1/health/deep"): Case("/api/v1/health/deep"),
     ("ledger", "POST", "/api/v1/accounts/register"): Case(
@@ -122,6 +132,20 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("ledger", "PATCH", "/api/v1/error-groups/{id}/assign"): Case(
         "/api/v1/error-groups/1/assign", {"assigned_to": 1}, QUERY, PROJECT
     ),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/comments"): of_group("comments"),
+    ("ledger", "POST", "/api/v1/error-groups/{id}/comments"): of_group("comments", {"text": "Why?"}),
+    ("ledger", "PATCH", "/api/v1/error-groups/{id}/comments/{comment_id}"): of_group("comments/1", {"text": "Oh."}),
+    ("ledger", "DELETE", "/api/v1/error-groups/{id}/comments/{comment_id}"): of_group("comments/1"),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/activity"): of_group("activity"),
+    ("ledger", "POST", "/api/v1/error-groups/{id}/merge"): of_group("merge", {"group_ids": [2]}),
+    ("ledger", "POST", "/api/v1/error-groups/{id}/unmerge"): of_group("unmerge", {"group_id": 2}),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/merged"): of_group("merged"),
+    ("ledger", "POST", "/api/v1/error-groups/{id}/mute"): of_group("mute", {"events": 10}),
+    ("ledger", "POST", "/api/v1/error-groups/{id}/resolve"): of_group("resolve", {"release": "1"}),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/markdown"): of_group("markdown"),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/hours"): of_group("hours"),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/releases"): of_group("releases"),
+    ("ledger", "GET", "/api/v1/error-groups/{id}/why"): of_group("why"),
     ("apps", "GET", "/apps"): Case("/apps"),
     ("apps", "GET", "/apps/"): Case("/apps/"),
     ("apps", "POST", "/apps/{name}"): Case("/apps/An%20app"),

@@ -33,8 +33,7 @@ def write(house: "House", who: Principal, *, project_id: int, group_id: int, lin
     """Return the group as Markdown; `link` is where it is shown."""
     group = finding.get(house, who, project_id=project_id, group_id=group_id)
     project = projects.get(house, who, project_id=project_id)
-    with house.db.read() as connection:
-        places = releases.places(connection, group.id)
+    places = releases.of_group(house, group)
     lines = [f"# {inline(group.error_type or 'Error')}", "", *fenced((group.error_message or "")[:MOST_MESSAGE])]
     lines += [f"- Project: {inline(project.name)}", f"- State: {state(group)}"]
     lines += [f"- Events: {group.occurrence_count}", f"- Users: about {group.user_count}"]
@@ -84,7 +83,7 @@ def event(row: EventRow) -> Iterator[str]:
 
 
 def breadcrumbs(value: Any) -> list[str]:
-    """Read what happened before, one line each: a list, or an object with it as `values`, as Sentry's clients send it."""
+    """Read what happened before, one line each; Sentry's clients send a list, or an object with it as `values`."""
     listed = value.get("values") if isinstance(value, dict) else value
     if not isinstance(listed, list):
         return []

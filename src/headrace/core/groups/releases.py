@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 
 from headrace.core.groups.gathered import Part, Span, widen
+from headrace.core.groups.record import Group
 from headrace.core.schema.groups import error_fingerprints, error_places, error_releases
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ class Places(NamedTuple):
 
     releases: list[Seen]
     environments: list[Seen]
+
+    @property
+    def first_release(self) -> str | None:
+        return next((one.name for one in self.releases if one.name), None)
+
+    @property
+    def last_release(self) -> str | None:
+        named = [one for one in self.releases if one.name]
+        return max(named, key=lambda one: (one.last_seen, one.first_seen)).name if named else None
 
 
 def reached(order: Order, release: str, target: str) -> bool:
@@ -84,6 +94,21 @@ def note_project(
         },
     )
     connection.execute(statement, rows)
+
+
+def of_project(house: "House", project_id: int, limit: int = 100) -> list[str]:
+    """Return the releases of a project that was read for the caller, the one that came last first."""
+    table = error_releases.c
+    query = sa.select(table.release).where(table.project_id == project_id)
+    with house.db.read() as connection:
+        ordered = query.order_by(table.first_seen.desc(), table.id.desc()).limit(limit)
+        return list(connection.execute(ordered).scalars())
+
+
+def of_group(house: "House", group: Group) -> Places:
+    """Return where a group was seen that was read for the caller."""
+    with house.db.read() as connection:
+        return places(connection, group.id)
 
 
 def places(connection: sa.Connection, group_id: int) -> Places:

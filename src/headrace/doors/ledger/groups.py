@@ -1,6 +1,6 @@
 """Error groups: list, look at, set the state, assign."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import get, patch
 from litestar.params import JSONBody, QueryParameter
@@ -10,6 +10,7 @@ from headrace.core.events import read
 from headrace.core.groups import finding, series, triage
 from headrace.core.groups.record import Group
 from headrace.core.refusals import Refusal, invalid
+from headrace.core.rules import LARGEST
 from headrace.doors.ledger import shapes
 from headrace.doors.ledger.filters import Limit, Offset, ProjectId
 from headrace.doors.ledger.logs import log
@@ -20,17 +21,32 @@ from headrace.wire.door import Incoming, terms
 TAGS = ["error-groups"]
 WHO = "JKO"
 READ, WRITE = ("logs", "read"), ("logs", "write")
-MOMENTS = ("first_seen", "last_seen", "resolved_at")
-PLAIN_FIELDS = tuple(name for name in shapes.GroupOut.__struct_fields__ if name not in MOMENTS)
+MADE = ("first_seen", "last_seen", "resolved_at", "regressed_at", "mute")
+PLAIN_FIELDS = tuple(name for name in shapes.GroupOut.__struct_fields__ if name not in MADE)
 State = Annotated[str | None, QueryParameter(description="unresolved, resolved, ignored or muted")]
+Sort = Annotated[str, QueryParameter(description="last_seen, first_seen, events or users; the largest first")]
+Part = Annotated[str | None, QueryParameter(max_length=200, description="Part of the type or message; ignores case.")]
+Assignee = Annotated[int | None, QueryParameter(ge=0, le=LARGEST, description="An account; 0 = nobody.")]
+Release = Annotated[str | None, QueryParameter(max_length=255, description="Seen in this release.")]
 
 
 @get("/api/v1/error-groups", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)
 def list_all(
-    call: Incoming, project_id: ProjectId, status: State = None, limit: Limit = 100, offset: Offset = 0
+    call: Incoming,
+    *,
+    project_id: ProjectId,
+    status: State = None,
+    sort: Sort = "last_seen",
+    search: Part = None,
+    assigned_to: Assignee = None,
+    release: Release = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> shapes.GroupPage:
     """List a project's error groups, last seen first."""
-    page = finding.list_all(call.house, call.who, project_id=project_id, status=status, limit=limit, offset=offset)
+    asked: dict[str, Any] = {"status": status, "sort": sort, "search": search, "release": release}
+    asked |= {"assigned_to": assigned_to, "limit": limit, "offset": offset}
+    page = finding.list_all(call.house, call.who, project_id=project_id, **asked)
     listed = [shown(one) for one in page.groups]
     return shapes.GroupPage(project_id=project_id, groups=listed, has_more=page.has_more)
 
@@ -92,8 +108,19 @@ def shown(group: Group) -> shapes.GroupOut:
         first_seen=times.show(group.first_seen),
         last_seen=times.show(group.last_seen),
         resolved_at=shapes.shown(group.resolved_at),
+        regressed_at=shapes.shown(group.regressed_at),
+        mute=mute_of(group),
         **{name: getattr(group, name) for name in PLAIN_FIELDS},
     )
+
+
+def mute_of(group: Group) -> shapes.Mute | None:
+    """Return how a muted group's mute ends."""
+    if group.status != "muted":
+        return None
+    rule = group.mute_rule
+    limits = {} if rule is None else {name: getattr(rule, name) for name in ("events", "minutes", "users")}
+    return shapes.Mute(until=shapes.shown(group.muted_until), **limits)
 
 
 ROUTES = (list_all, get_one, set_status, assign)

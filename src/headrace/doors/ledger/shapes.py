@@ -315,7 +315,18 @@ class ErrorPage(msgspec.Struct, kw_only=True):
     has_more: bool
 
 
+class Mute(msgspec.Struct, kw_only=True):
+    """When a mute ends by itself; with none of them it stays. `minutes` goes with `events`: so many within so long."""
+
+    until: Time | None = None
+    events: int | None = None
+    minutes: int | None = None
+    users: int | None = None
+
+
 class GroupOut(msgspec.Struct, kw_only=True):
+    """`user_count` is an estimate. `regressed_at`: since when it is open again, until somebody sets a state."""
+
     id: int
     project_id: int
     fingerprint: str
@@ -329,6 +340,9 @@ class GroupOut(msgspec.Struct, kw_only=True):
     sample_log_id: str | None
     resolved_at: Time | None
     resolved_in_release: str | None
+    user_count: int
+    regressed_at: Time | None
+    mute: Mute | None
 
 
 class GroupPage(msgspec.Struct, kw_only=True):
