@@ -67,7 +67,7 @@ def lease(
 
 
 def _most_held(connection: sa.Connection, kind: str, lanes: list[str]) -> int:
-    return max(run(connection, HELD, kind=kind, lane=lane).fetchone()[0] for lane in lanes)
+    return max(int(run(connection, HELD, kind=kind, lane=lane).fetchone()[0]) for lane in lanes)
 
 
 def hand_over(house: House, *, fence: str, worker: str, to: str, seconds: float) -> bool:

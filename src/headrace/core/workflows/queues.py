@@ -1,0 +1,181 @@
+"""Queues that workers outside pull from: leases, heartbeats, and what came out. Of these verbs none waits."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from headrace.core import jobs, rules
+from headrace.core.house import House
+from headrace.core.jobs import Job, Progress
+from headrace.core.jobs.states import FINAL
+from headrace.core.principal import Principal
+from headrace.core.refusals import Kind, Refusal, conflict, invalid, not_found
+from headrace.core.workflows import defining, definitions, workers
+from headrace.core.workflows.definitions import LEAST_HELD_SECONDS, LONGEST_HELD_SECONDS, RESOURCE, Definition
+from headrace.core.workflows.kinds import QUEUE, at_once
+from headrace.kit.times import SECOND
+
+WORKER = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
+FENCE = re.compile(r"(?P<id>[0-9]{1,18}):(?P<attempt>[0-9]{1,9})")
+MOST_QUEUES, MOST_JOBS = 20, 100
+LONGEST_ERROR = 1_000
+LONGEST_MESSAGE = 500
+LARGEST = (1 << 63) - 1
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """A job in a worker's hands until `lease_until` (microseconds)."""
+
+    job: Job
+    fence: str
+    lease_until: int
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What a heartbeat learns: until when the lease runs now, and whether to stop."""
+
+    lease_until: int
+    cancelled: bool
+
+
+def lease(
+    house: House, who: Principal, *, queues: Any, worker: Any, limit: Any = None, seconds: Any = None
+) -> list[Pulled]:
+    """Take up to `limit` jobs (1) of these queues, in their order, each for `seconds` (the queue's timeout).
+
+    A queue that is paused, or has as many jobs under way as it may, gives none.
+    """
+    rules.require(who, RESOURCE, "write")
+    name = _worker(worker)
+    many = rules.integer(1 if limit is None else limit, "limit", 1, MOST_JOBS)
+    held = None if seconds is None else _seconds(seconds)
+    wanted = [_queue(house, who, one) for one in _names(queues)]
+    workers.seen(house, who.organization_id, [one.name for one in wanted], name)
+    found: list[Pulled] = []
+    for one in wanted:
+        if len(found) < many and one.paused_at is None:
+            found += _taken(house, who, one, name, many - len(found), held or held_seconds(one))
+    return found
+
+
+def _taken(  # noqa: PLR0917  The verb's own values.
+    house: House, who: Principal, queue: Definition, worker: str, limit: int, seconds: int
+) -> list[Pulled]:
+    until = house.clock() + seconds * SECOND
+    taken = jobs.lease(
+        house,
+        kind=QUEUE,
+        organization_id=who.organization_id,
+        names=[queue.name],
+        worker=worker,
+        limit=limit,
+        seconds=seconds,
+        most_held=at_once(queue),
+    )
+    return [Pulled(job=one.job, fence=one.fence, lease_until=until) for one in taken]
+
+
+def held_seconds(definition: Definition) -> int:
+    """Return how long a job of a definition is held before its worker has to be heard of."""
+    return max(LEAST_HELD_SECONDS, min(definition.timeout_seconds, LONGEST_HELD_SECONDS))
+
+
+def heartbeat(
+    house: House, who: Principal, *, fence: Any, worker: Any, seconds: Any = None, progress: Any = None
+) -> Beat:
+    """Hold a job for `seconds` (60) from now, and say how far it is. Refused (conflict) for one that is lost."""
+    rules.require(who, RESOURCE, "write")
+    name, mark = _worker(worker), _fence(fence)
+    held = _seconds(60 if seconds is None else seconds)
+    said = None if progress is None else _progress(progress)
+    until = house.clock() + held * SECOND
+    try:
+        job = jobs.heartbeat(
+            house, fence=mark, worker=name, seconds=held, progress=said, organization_id=who.organization_id
+        )
+    except Refusal as refusal:
+        raise _told(house, who, refusal, mark) from refusal
+    return Beat(lease_until=until, cancelled=job.state == "cancelling")
+
+
+def complete(house: House, who: Principal, *, fence: Any, worker: Any, result: Any = None) -> Job:
+    """Report the result. Refused (conflict) when the worker has lost the job: the result is thrown away."""
+    return _finish(house, who, fence, worker, result=result)
+
+
+def fail(house: House, who: Principal, *, fence: Any, worker: Any, error: Any, retry: Any = None) -> Job:
+    """Report a failure; the job is tried again unless `retry` is False or its tries are used up."""
+    said = rules.text(error, "error", least=1, most=1 << 16)[:LONGEST_ERROR]
+    if retry is not None and not isinstance(retry, bool):
+        raise invalid("retry", "must be true or false", type="type")
+    return _finish(house, who, fence, worker, error=said, retry=retry is not False)
+
+
+def _finish(house: House, who: Principal, fence: Any, worker: Any, **outcome: Any) -> Job:
+    rules.require(who, RESOURCE, "write")
+    name, mark = _worker(worker), _fence(fence)
+    try:
+        return jobs.finish(house, fence=mark, worker=name, organization_id=who.organization_id, **outcome)
+    except Refusal as refusal:
+        raise _told(house, who, refusal, mark) from refusal
+
+
+def _told(house: House, who: Principal, refusal: Refusal, fence: str) -> Refusal:
+    """Say why a worker no longer has a job. Another organization's, or none, is not found."""
+    if refusal.kind is not Kind.CONFLICT:
+        return refusal
+    job_id, _, attempt = fence.partition(":")
+    try:
+        job = jobs.get(house, definitions.owner(who), job_id=int(job_id))
+    except Refusal:
+        return not_found("Job not found")
+    if job.state in FINAL:
+        return conflict(f"The job is {job.state} already; nothing was changed")
+    if job.attempt > int(attempt):
+        return conflict(f"Attempt {attempt} is over: its lease ran out, and attempt {job.attempt} has begun")
+    return conflict("The lease of this attempt ran out, or it is another worker's; nothing was changed")
+
+
+def _queue(house: House, who: Principal, name: str) -> Definition:
+    found = definitions.find(house, who.organization_id, name)
+    if found is None or found.kind != "queue":
+        raise not_found(f"There is no queue {name!r}; define a workflow of the kind queue first")
+    return found
+
+
+def _names(value: Any) -> list[str]:
+    if value is None:
+        raise rules.missing("queues")
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_QUEUES:
+        raise invalid("queues", f"must be a list of 1-{MOST_QUEUES} names")
+    return list(dict.fromkeys(defining.name_of(one, "queues") for one in value))
+
+
+def _worker(value: Any) -> str:
+    sent = rules.text(value, "worker", least=1, most=64)
+    if not WORKER.fullmatch(sent):
+        raise invalid("worker", f"must match ^{WORKER.pattern}$")
+    return sent
+
+
+def _fence(value: Any) -> str:
+    sent = rules.text(value, "fence", least=1, most=64)
+    if not FENCE.fullmatch(sent):
+        raise invalid("fence", "must be the fence that came with the job")
+    return sent
+
+
+def _seconds(value: Any) -> int:
+    return rules.integer(value, "seconds", LEAST_HELD_SECONDS, LONGEST_HELD_SECONDS)
+
+
+def _progress(given: Any) -> Progress:
+    if not isinstance(given, dict):
+        raise invalid("progress", "must be an object", type="type")
+    total, message = given.get("total"), given.get("message")
+    return Progress(
+        done=rules.integer(given.get("done"), "progress.done", 0, LARGEST),
+        total=None if total is None else rules.integer(total, "progress.total", 0, LARGEST),
+        message=None if message is None else rules.text(message, "progress.message")[:LONGEST_MESSAGE],
+    )

@@ -1,0 +1,56 @@
+"""Why a job waits, where the reason is that nobody serves it: who should, and since when nobody does."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headrace.core import rules
+from headrace.core.house import House
+from headrace.core.jobs import Job, Kinds
+from headrace.core.principal import Principal
+from headrace.core.workflows import definitions, functions, workers
+from headrace.core.workflows.definitions import Definition
+from headrace.core.workflows.kinds import QUEUE
+from headrace.core.workflows.workers import GONE_US, Worker
+
+READY = "ready"
+
+
+class WaitingFor(msgspec.Struct, frozen=True):
+    """`who` should serve the job, and has not `since` (microseconds)."""
+
+    who: str
+    since: int
+
+
+def waiting_for(house: House, who: Principal, job: Job) -> WaitingFor | None:
+    """Return whom one job waits for; None when it does not wait, or only for its turn."""
+    return notes(house, who, [job]).get(job.id)
+
+
+def notes(house: House, who: Principal, given: Sequence[Job]) -> dict[int, WaitingFor]:
+    """Return the same for many jobs, by id."""
+    waiting = [job for job in given if job.state == READY and job.name and job.kind != "workflow"]
+    if not waiting:
+        return {}
+    rules.require(who, "jobs", "read")
+    reader = definitions.owner(who)
+    known = {one.name: one for one in definitions.list_all(house, reader)}
+    here = workers.list_all(house, reader) if any(job.kind == QUEUE for job in waiting) else []
+    found = {job.id: _note(house, job, known.get(job.name or ""), here) for job in waiting}
+    return {job_id: note for job_id, note in found.items() if note is not None}
+
+
+def _note(house: House, job: Job, definition: Definition | None, here: Sequence[Worker]) -> WaitingFor | None:
+    if definition is not None and definition.paused_at is not None:
+        return WaitingFor(f"somebody who resumes the workflow {job.name!r}", max(definition.paused_at, job.created_at))
+    if job.kind == QUEUE:
+        last = max((one.seen_at for one in here if one.queue == job.name), default=0)
+        if house.clock() - last < GONE_US:
+            return None
+        return WaitingFor(f"a worker that pulls the queue {job.name!r}", max(last, job.created_at))
+    kind = house.part(Kinds).named.get(job.kind)
+    if job.kind.startswith(functions.PREFIX) and (kind is None or kind.run is None):
+        said = f"a server on which the function {job.name!r} is installed (entry point group {functions.GROUP})"
+        return WaitingFor(said, job.created_at)
+    return None
