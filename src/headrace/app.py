@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
-from headrace.core import alerts, groups, idempotency, jobs, keys, uptime
+import sqlalchemy as sa
+
+from headrace.core import alerts, groups, idempotency, jobs, keys, uptime, webhooks, workflows
 from headrace.core import house as rooms
 from headrace.core.events import deletions, tail
 from headrace.core.house import House
@@ -88,6 +91,7 @@ def announce(house: House) -> None:
 def start_jobs(house: House) -> None:
     """Say what kinds of jobs there are, and run them here unless other processes do."""
     jobs.watch(house)
+    workflows.define_kinds(house)
     alerts.define(house)
     if house.settings.jobs_workers:
         house.part(jobs.Engine).start()

@@ -28,6 +28,8 @@ class Case(NamedTuple):
 
 QUERY = "project_id={project_id}"
 PROJECT: Foreign = (403, NOBODY)
+ALERT = {"kind": "absence", "project_id": 1}
+NO_ALERT: Foreign = (404, "Alert not found")
 NO_SEARCH: Foreign = (404, "Saved search not found")
 NO_DELETION: Foreign = (404, "Deletion not found")
 NO_APP: Foreign = (404, "application with this id does not exist")
@@ -156,6 +158,20 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("apps", "GET", "/apps/{app_id}/stats/by-level"): Case("/apps/{project_id}/stats/by-level", foreign=NO_APP),
     ("apps", "GET", "/apps/{app_id}/stats/top-messages"): Case("/apps/{project_id}/stats/top-messages", foreign=NO_APP),
     ("vetrai", "POST", "/api/v1/keys"): Case("/api/v1/keys", {"name": "K"}),
+    ("native", "GET", "/api/v1/alerts"): Case("/api/v1/alerts?project_id={project_id}", foreign=PROJECT),
+    ("native", "POST", "/api/v1/alerts"): Case("/api/v1/alerts", ALERT | {"name": "A"}),
+    ("native", "POST", "/api/v1/alerts/preview"): Case("/api/v1/alerts/preview", ALERT),
+    ("native", "GET", "/api/v1/alerts/{id}"): Case("/api/v1/alerts/1", foreign=NO_ALERT),
+    ("native", "PUT", "/api/v1/alerts/{id}"): Case(
+        "/api/v1/alerts/1", {"name": "A", "kind": "absence"}, foreign=NO_ALERT
+    ),
+    ("native", "DELETE", "/api/v1/alerts/{id}"): Case("/api/v1/alerts/1", foreign=NO_ALERT),
+    ("native", "GET", "/api/v1/alerts/{id}/history"): Case("/api/v1/alerts/1/history", foreign=NO_ALERT),
+    ("native", "POST", "/api/v1/alerts/{id}/test"): Case("/api/v1/alerts/1/test", foreign=NO_ALERT),
+    ("native", "POST", "/api/v1/alerts/{id}/mute"): Case(
+        "/api/v1/alerts/1/mute", {"until": "2099-01-01"}, foreign=NO_ALERT
+    ),
+    ("native", "POST", "/api/v1/alerts/{id}/unmute"): Case("/api/v1/alerts/1/unmute", foreign=NO_ALERT),
     ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", query=QUERY, foreign=PROJECT),
     ("native", "POST", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", {"name": "S", "project_id": 1}),
     ("native", "GET", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),

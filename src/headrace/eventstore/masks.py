@@ -21,6 +21,8 @@ MASKS: Final = (
     (r"\b[0-9a-fA-F]{8,}\b", "<HEX>"),
     (r"[0-9]+(?:\.[0-9]+)?", "<NUM>"),
 )
+# What stands for a change, in a mask or in a template of several masks.
+HOLE: Final = re.compile(r"<(?:UUID|IP|HEX|NUM|\*)>")
 PATTERNS: Final = tuple((re.compile(pattern, re.ASCII), name) for pattern, name in MASKS)
 
 

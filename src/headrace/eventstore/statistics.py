@@ -9,9 +9,23 @@ from typing import Any, Final
 
 import msgspec
 
-from headrace.eventstore import masks, schema
+from headrace.eventstore import masks, rollup, schema
 from headrace.eventstore.engine import Engine
-from headrace.eventstore.queries import ATTRIBUTE_FIELD, COUNTED, NAMED, SAID, SHOWN, YEAR_1, Selection, ordered, where
+from headrace.eventstore.queries import (
+    ATTRIBUTE_FIELD,
+    COUNTED,
+    NAMED,
+    SAID,
+    SHOWN,
+    YEAR_1,
+    Asked,
+    Selection,
+    asked,
+    ordered,
+    rolled,
+    where,
+    whole_quarters,
+)
 from headrace.eventstore.search.attributes import places
 from headrace.eventstore.search.sql import Writer
 
@@ -71,6 +85,14 @@ class Masked(msgspec.Struct, array_like=True, frozen=True):
     levels: list[int]
 
 
+class Tally(msgspec.Struct, array_like=True, frozen=True):
+    """Rows that arrived after a moment, and up to it; `last` is (time, id) of the newest event after it."""
+
+    after: int
+    before: int
+    last: tuple[int, int]
+
+
 class Weighed(msgspec.Struct, array_like=True, frozen=True):
     """Rows with a value in both samples. `field` is its place among the compared, from 1; 0 counts the samples."""
 
@@ -87,7 +109,11 @@ def value_of(field: str, params: dict[str, Any], prefix: str = "field") -> str:
     """Return SQL of a field's value as text, NULL when absent. Raises KeyError for an unknown column."""
     if not field.startswith(ATTRIBUTE_FIELD):
         return f"CAST({VALUES[field]} AS Nullable(String))"
-    raw = raw_of(field.removeprefix(ATTRIBUTE_FIELD), params, prefix)
+    return scalar(raw_of(field.removeprefix(ATTRIBUTE_FIELD), params, prefix))
+
+
+def scalar(raw: str) -> str:
+    """Return SQL of a JSON value's text: a string's own, of anything else its JSON."""
     return f"if(startsWith({raw}, '\"'), JSONExtractString(assumeNotNull({raw})), {raw})"
 
 
@@ -107,10 +133,10 @@ def raw_of(path: str, params: dict[str, Any], prefix: str) -> str:
     return f"coalesce({', '.join(found)})"
 
 
-def bucket_of(width_us: int) -> str:
+def bucket_of(width_us: int, moment: str = "ts") -> str:
     """Return SQL of a bucket's start, aligned to 1970 to both sides of it."""
     shift = -(-YEAR_1 // width_us) * width_us  # Makes every time positive, as the division rounds towards zero.
-    return f"intDiv(ts + {shift}, {width_us}) * {width_us} - {shift}"
+    return f"intDiv({moment} + {shift}, {width_us}) * {width_us} - {shift}"
 
 
 def limits(engine: Engine) -> dict[str, str | float]:
@@ -122,39 +148,61 @@ def limits(engine: Engine) -> dict[str, str | float]:
 
 def extent(engine: Engine, selection: Selection) -> tuple[int, int] | None:
     """Return the first and the last event time, None without events."""
-    condition, params = where(selection)
-    sql = f"SELECT min(ts), max(ts), count() FROM events WHERE {condition}"
-    ((first, last, rows),) = engine.query(sql, params, row=tuple[int, int, int], settings=limits(engine))
+    question = asked(engine, selection, ())
+    sql = (
+        "SELECT minIf(first, rows > 0), maxIf(last, rows > 0), sum(rows)"
+        f" FROM ({question.each('min(ts) AS first, max(ts) AS last, count() AS rows')})"
+    )
+    settings = limits(engine) | question.settings
+    ((first, last, rows),) = engine.query(sql, question.params, row=tuple[int, int, int], settings=settings)
     return (first, last) if rows else None
 
 
 def top(engine: Engine, selection: Selection, field: str, *, limit: int) -> Top:
-    condition, params = where(selection)
+    question = asked(engine, selection, (column_of(field),))
+    params = dict(question.params)
+    counted = question.each(f"{asked_value(question, field, params)} AS value, count() AS n", "value")
     sql = (
         "SELECT sum(rows), sumIf(rows, isNotNull(value)), count(value),"
         f" groupArraySortedIf({limit:d})((-toInt64(rows), assumeNotNull(value)), isNotNull(value))"
-        f" FROM (SELECT {value_of(field, params)} AS value, count() AS rows FROM events WHERE {condition}"
-        " GROUP BY value)"
+        f" FROM (SELECT value, sum(n) AS rows FROM ({counted}) GROUP BY value)"
     )
-    (found,) = engine.query(sql, params, row=Top, settings=limits(engine))
+    (found,) = engine.query(sql, params, row=Top, settings=limits(engine) | question.settings)
     return found
+
+
+def asked_value(question: Asked, field: str, params: dict[str, Any]) -> str:
+    """Return SQL of a field's value as the question can read it."""
+    if not (question.from_rollup and field.startswith(ATTRIBUTE_FIELD)):
+        return value_of(field, params)
+    return scalar(f"nullIf({rollup.attribute(field.removeprefix(ATTRIBUTE_FIELD))}, '')")
+
+
+def column_of(field: str) -> str | None:
+    """Return what a rollup must have to tell a field's values; a path may lead into an object, which none tells."""
+    column = rolled(field)
+    return None if field.startswith(ATTRIBUTE_FIELD) and "." in field.removeprefix(ATTRIBUTE_FIELD) else column
 
 
 def cells(
     engine: Engine, selection: Selection, width_us: int, *, field: str | None, values: Sequence[str], limit: int
 ) -> list[Cell]:
     """Count by bucket and by these values of a field, oldest first; empty cells are left out."""
-    condition, params = where(selection)
+    columns = [*whole_quarters(width_us), *([] if field is None else [column_of(field)])]
+    question = asked(engine, selection, columns)
+    params = dict(question.params)
     place = "0"
     if field is not None:
-        value = value_of(field, params)
+        value = asked_value(question, field, params)
         params["values"] = list(values)
         place = f"if(isNull({value}), -1, toInt64(indexOf({{values:Array(String)}}, assumeNotNull({value}))))"
+    start = bucket_of(width_us, rollup.moment("ts") if question.from_rollup else "ts")
     sql = (
-        f"SELECT {bucket_of(width_us)} AS start, {place} AS place, count() FROM events WHERE {condition}"
+        f"SELECT start, place, sum(n)"
+        f" FROM ({question.each(f'{start} AS start, {place} AS place, count() AS n', 'start, place')})"
         f" GROUP BY start, place ORDER BY start, place LIMIT {limit:d}"
     )
-    return engine.query(sql, params, row=Cell, settings=limits(engine))
+    return engine.query(sql, params, row=Cell, settings=limits(engine) | question.settings)
 
 
 def spreads(
@@ -173,6 +221,47 @@ def spreads(
         f" WHERE {condition} AND isNotNull({number})){grouped}"
     )
     return engine.query(sql, params, row=Spread, settings=limits(engine))
+
+
+def tally(engine: Engine, selection: Selection, cut: int, *, rows: int) -> Tally:
+    """Count events by arrival, before and after `cut`; reads at most `rows` of them, or refuses."""
+    condition, params = where(selection)
+    params["cut"] = cut
+    sql = (
+        "SELECT countIf(received_at > {cut:Int64}), countIf(received_at <= {cut:Int64}),"
+        f" maxIf((ts, id), received_at > {{cut:Int64}}) FROM events WHERE {condition}"
+    )
+    (found,) = engine.query(sql, params, row=Tally, settings={"max_rows_to_read": rows})
+    return found
+
+
+def arrivals(engine: Engine, selection: Selection, width_us: int, *, rows: int) -> list[Cell]:
+    """Count events per `width_us` of arrival, oldest first; empty stretches are left out."""
+    condition, params = where(selection)
+    sql = (
+        f"SELECT intDiv(received_at, {width_us:d}) * {width_us:d} AS start, 0, count() FROM events WHERE {condition}"
+        " GROUP BY start ORDER BY start"
+    )
+    return engine.query(sql, params, row=Cell, settings={"max_rows_to_read": rows})
+
+
+def said_before(engine: Engine, selection: Selection, templates: Sequence[str], *, rows: int) -> list[bool]:
+    """Tell of each template whether a message of the selection is like it; what stands for a change fits any text."""
+    condition, params = where(selection)
+    params["likes"] = [like(template) for template in templates]
+    found = ", ".join(f"countIf(said LIKE likes[{number}])" for number in range(1, len(templates) + 1))
+    sql = (
+        f"WITH {{likes:Array(String)}} AS likes SELECT [{found}] FROM"
+        f" (SELECT {SAID} AS said FROM events WHERE {condition})"
+    )
+    ((counts,),) = engine.query(sql, params, row=tuple[list[int]], settings={"max_rows_to_read": rows})
+    return [count > 0 for count in counts]
+
+
+def like(template: str) -> str:
+    """Return the LIKE expression of a template, or of a mask; only the beginning of a message was masked."""
+    plain = re.sub(r"([\\%_])", r"\\\1", template)
+    return masks.HOLE.sub("%", plain) + "%"
 
 
 def masked(engine: Engine, selection: Selection, *, rows: int, limit: int) -> list[Masked]:
@@ -212,8 +301,7 @@ def weighed(
     values = [value_of(field, params) for field in fields]
     for number, key in enumerate(keys):
         params[f"key_{number}"] = key
-        raw = f"nullIf(attributes[{{key_{number}:String}}], '')"
-        values.append(f"if(startsWith({raw}, '\"'), JSONExtractString(assumeNotNull({raw})), {raw})")
+        values.append(scalar(f"nullIf(attributes[{{key_{number}:String}}], '')"))
     columns = ", ".join(f"{value} AS v{number}" for number, value in enumerate(values, 1))
     pairs = ", ".join(f"({number}, v{number})" for number in range(1, len(values) + 1))
 

@@ -26,7 +26,7 @@ class Node(msgspec.Struct):
     templates: list[Template] = []
 
 
-def merged(masks: Iterable[str]) -> list[Template]:
+def merged(masks: Iterable[str], least: float = SIMILARITY) -> list[Template]:
     """Return the templates of masks, most frequent first in and so too out. Each mask is in exactly one."""
     roots: dict[int, Node] = {}
     found: list[Template] = []
@@ -35,7 +35,7 @@ def merged(masks: Iterable[str]) -> list[Template]:
         leaf = leaf_of(roots.setdefault(len(words), Node()), words)
         best = max(leaf.templates, key=lambda one: similarity(one.words, words), default=None)
         crowded = len(leaf.templates) >= MOST_LEAF
-        if best is not None and (crowded or similarity(best.words, words) >= SIMILARITY):
+        if best is not None and (crowded or similarity(best.words, words) >= least):
             best.members.append(place)
             best.words = [old if old == new else ANY for old, new in zip(best.words, words, strict=True)]
         else:

@@ -56,8 +56,9 @@ alert_rules = sa.Table(
     maybe("evaluated_at", Time),
     maybe("error", sa.Text),
     column("error_count", sa.Integer),
-    # News of error groups up to here are older than the window.
+    # News of error groups up to here were read, and when some of them counted last.
     column("news_id", sa.BigInteger),
+    maybe("news_at", Time),
     column("next_run_at", Time),
     # Higher by one with every change that somebody makes, so that an evaluation of what it was before counts nothing.
     column("revision", sa.Integer),

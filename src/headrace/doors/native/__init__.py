@@ -2,14 +2,14 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import auth, searches
+from headrace.doors.native import alerts, auth, searches
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
 NOUNS = frozenset({"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers"})
-ROUTES: tuple[HTTPRouteHandler, ...] = (*searches.ROUTES,)
+ROUTES: tuple[HTTPRouteHandler, ...] = (*alerts.ROUTES, *searches.ROUTES)
 
 
 def owns(method: str, path: str, query: bytes) -> bool:

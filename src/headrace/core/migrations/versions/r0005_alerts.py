@@ -70,6 +70,7 @@ def alerts() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("error_count", sa.Integer(), nullable=False),
         sa.Column("news_id", sa.BigInteger(), nullable=False),
+        sa.Column("news_at", TIME, nullable=True),
         sa.Column("next_run_at", TIME, nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
