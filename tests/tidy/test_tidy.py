@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 Node = TypeVar("Node", bound=ast.AST)
-ENTRY_POINTS = {"headrace", "headrace.__main__", "headrace.cli"}
+ENTRY_POINTS = {"headrace", "headrace.__main__", "headrace.cli", "headrace.worker"}
 
 # Modules outside kit/clock.py that may read the wall clock, each with its reason.
 CLOCK_READERS: dict[str, str] = {}
