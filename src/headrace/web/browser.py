@@ -10,6 +10,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import unauthenticated
 from headrace.wire import address
 from headrace.wire.call import Call
+from headrace.wire.site import secure
 
 SECURE_NAME = "__Host-headrace"
 # Only https may set the name above; over plain http the server is on this machine, or the operator chose so.
@@ -19,15 +20,6 @@ THEMES = ("auto", "light", "dark")
 WEEK_SECONDS = 7 * 24 * 3600
 YEAR_SECONDS = 365 * 24 * 3600
 SAFE = frozenset({"GET", "HEAD"})
-
-
-def secure(call: Call) -> bool:
-    """Tell whether the browser speaks https: to us, or to a proxy that is named in the settings."""
-    settings = call.house.settings
-    if call.scope.get("scheme") == "https" or settings.public_url.startswith("https://"):
-        return True
-    trusted = address.trusted_peer(call.peer, settings.trusted_proxies)
-    return trusted and call.header("x-forwarded-proto") == "https"
 
 
 def unprotected(call: Call) -> bool:

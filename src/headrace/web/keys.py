@@ -1,7 +1,6 @@
 """A project's keys, and getting started: make a key, send with it, see the first event arrive."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from headrace.core import events, keys, rules
 from headrace.core.events import Filters
@@ -9,9 +8,10 @@ from headrace.core.keys import NewKey
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal
 from headrace.eventstore.ids import public_id
-from headrace.web import browser, forms
+from headrace.web import forms
 from headrace.web.rendering import fragment, moved, page
 from headrace.web.routing import project_of, route
+from headrace.wire import site
 from headrace.wire.call import Answer, Call
 
 # A page that waits asks every two seconds; after this many times a person has to say that they still wait.
@@ -59,7 +59,7 @@ def _keys(call: Call, project: Project, *, made: NewKey | None = None, complaint
         keys=keys.list_project_keys(call.house, call.who, project_id=project.project_id),
         made=made,
         complaint=complaint,
-        base=base(call),
+        base=site.base(call),
         asked=0,
         **_arrived(call, project),
     )
@@ -70,16 +70,6 @@ def _arrived(call: Call, project: Project) -> dict[str, Any]:
     row = found[0] if found else None
     log_id = public_id(row.ts, row.id) if row else ""
     return {"newest": row, "log_id": log_id, "most_asks": MOST_ASKS, "hints_from": ASKS_UNTIL_HINTS}
-
-
-def base(call: Call) -> str:
-    """Return the address that a sender on the browser's machine reaches this server by."""
-    if call.house.settings.public_url:
-        return call.house.settings.public_url.rstrip("/")
-    host = call.header("host") or ""
-    parsed = urlsplit(f"//{host}")
-    good = parsed.netloc == host and host.isprintable() and not set(host) & set(" '\"\\`$<>@?#/")
-    return f"{'https' if browser.secure(call) else 'http'}://{host if good and host else '127.0.0.1'}"
 
 
 ROUTES = (

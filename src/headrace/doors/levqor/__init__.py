@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headrace.doors.levqor import auth, connect, description, front, jobs, users
+from headrace.doors.levqor import auth, billing, connect, description, front, jobs, users
 from headrace.doors.levqor.envelope import Problem, render
 from headrace.wire.door import Door
 
@@ -49,7 +49,7 @@ DOOR = Door(
     title="Levqor",
     owns=owns,
     routes=(*front.ROUTES, *jobs.ROUTES, *users.ROUTES, *connect.ROUTES),
-    hot=(*front.HOT, *jobs.HOT, *users.HOT),
+    hot=(*front.HOT, *jobs.HOT, *users.HOT, *billing.HOT),
     admit=auth.admit,
     peek=auth.peek,
     answered=auth.answered,

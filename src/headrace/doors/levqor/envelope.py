@@ -30,9 +30,12 @@ DETAILED = frozenset({Kind.INVALID, Kind.MALFORMED, Kind.CONFLICT, Kind.TOO_LARG
 # These words say it all.
 BARE = frozenset({"invalid_connector", "invalid_signature", "invalid_payload"})
 
+# What a provider said; the seconds that it asks to wait stand in the body too.
+PROVIDERS = "connector_error"
+
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every error. Of the ids only the one that names nothing."""
+    """The body of every error. Of the ids only the one that names nothing; the seconds only of a provider's limit."""
 
     error: str
     details: str | None = None
@@ -40,6 +43,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     user_id: str | None = None
     email: str | None = None
     valid: Sequence[str] | None = None
+    retry_after: int | None = None
 
 
 def render(refusal: Refusal, call: Call) -> Answer:
@@ -49,6 +53,8 @@ def render(refusal: Refusal, call: Call) -> Answer:
     word = facts.get("code", word)
     details = sentence(refusal) if refusal.kind in DETAILED and word not in BARE else None
     named = {name: facts[name] for name in ("job_id", "user_id", "email", "valid") if name in facts}
+    if word == PROVIDERS:
+        named["retry_after"] = facts.get("retry_after")
     return answer(status, Problem(word, details, **named))
 
 
