@@ -85,11 +85,13 @@ class Database:
         for callback in after:
             callback()
 
-    def submit(self, work: Callable[[sa.Connection], T]) -> T:
+    def submit(self, work: Callable[[sa.Connection], T], *, single: bool = False) -> T:
         """Run one short piece of work durably; what many threads submit at once shares a commit. Not inside write().
 
-        Returns or raises what the work did. Work that fails leaves nothing behind, and the others are not touched.
+        Returns or raises what the work did. Work that fails leaves nothing behind, and the others are not touched;
+        `single` spares the savepoint for that, where the work is one statement, which does its whole effect or none.
         """
+        del single
         with self.write() as connection:
             return work(connection)
 
@@ -151,10 +153,11 @@ class PostgresDatabase(Database):
 class _Submitted:
     """One piece of work that waits for its group. Its thread sleeps on `turn` until it is done, or is to lead."""
 
-    __slots__ = ("done", "error", "result", "turn", "work")
+    __slots__ = ("done", "error", "result", "single", "turn", "work")
 
-    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
+    def __init__(self, work: Callable[[sa.Connection], Any], *, single: bool) -> None:
         self.work = work
+        self.single = single
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -191,11 +194,11 @@ class SqliteDatabase(Database):
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
 
-    def submit(self, work: Callable[[sa.Connection], T]) -> T:
+    def submit(self, work: Callable[[sa.Connection], T], *, single: bool = False) -> T:
         """Of the threads that submit at once, one leads: it runs the work of all in one transaction with one sync."""
         if getattr(self._local, "writing", None) is not None:
             raise RuntimeError("a verb is one transaction: submit() inside write() is a bug")
-        mine = _Submitted(work)
+        mine = _Submitted(work, single=single)
         self._waiting.append(mine)
         if not self._leading.acquire(blocking=False):
             mine.turn.acquire()
@@ -253,14 +256,17 @@ class SqliteDatabase(Database):
         raw = _raw(connection)
         after: list[Callable[[], None]] = []
         self._local.after = after
-        raw.execute("SAVEPOINT one")
+        if not one.single:
+            raw.execute("SAVEPOINT one")
         try:
             one.result = one.work(connection)
         except BaseException as error:  # noqa: BLE001  Carried to the thread that submitted it.
             one.error = error
-            raw.execute("ROLLBACK TO one")
             after = []
-        raw.execute("RELEASE one")
+            if not one.single:
+                raw.execute("ROLLBACK TO one")
+        if not one.single:
+            raw.execute("RELEASE one")
         return after
 
     def stamp(self) -> int:

@@ -146,7 +146,10 @@ def _take(connection: sa.Connection, kind: str, taker: Taker, shares: list[tuple
         values |= {"lanes": [lane for lane, _ in shares], "numbers": [many for _, many in shares]}
         rows = run(connection, sql.TAKE_POSTGRESQL, **values).fetchall()
     else:
-        ids = [row[0] for lane, many in shares for row in run(connection, sql.PICK, kind=kind, lane=lane, many=many)]
+        ids: list[int] = []
+        for many in {many for _, many in shares}:
+            lanes = msgspec.json.encode([lane for lane, number in shares if number == many]).decode()
+            ids += [row[0] for row in run(connection, sql.PICK_SQLITE, kind=kind, lanes=lanes, many=many)]
         rows = run(connection, sql.TAKE_SQLITE, ids=sql.some(connection, ids), **values).fetchall()
     place = {lane: number for number, (lane, _) in enumerate(shares)}
     jobs = [sql.job_of(row) for row in rows]

@@ -51,7 +51,7 @@ def enqueue(
     now = house.clock()
     due = now if run_at is None else run_at
     values = {
-        "token": _token(now),
+        "token": token_at(now) + os.urandom(10).hex(),
         "organization_id": organization_id,
         "kind": kind,
         "name": name,
@@ -80,7 +80,7 @@ def enqueue(
 
 def submit(house: House, **values: Any) -> Job:
     """Put one job into a durable transaction that callers who come at once share. Takes what `enqueue` takes."""
-    return house.db.submit(lambda connection: enqueue(house, connection, **values))
+    return house.db.submit(lambda connection: enqueue(house, connection, **values), single=True)
 
 
 def order(run_at: int, priority: int) -> int:
@@ -119,9 +119,9 @@ def _made(job_id: int, values: dict[str, Any], payload: Any) -> Job:
     )
 
 
-def _token(now: int) -> str:
-    """Return 32 hex digits that begin with the time, so that the index of tokens grows at its end."""
-    return f"{now // MILLISECOND & 0xFFFFFFFFFFFF:012x}{os.urandom(10).hex()}"
+def token_at(time: int) -> str:
+    """Return how the tokens of a time begin: their index grows at its end, and tells what came when."""
+    return f"{max(0, time // MILLISECOND):012x}"
 
 
 def _payload(payload: Any) -> str:

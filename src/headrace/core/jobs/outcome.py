@@ -17,9 +17,9 @@ LOST = "The worker was lost"
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a run last said of itself."""
+    """What a run last said of itself; what is None stays as it was."""
 
-    done: int
+    done: int | None
     total: int | None
     message: str | None
 

@@ -1,21 +1,28 @@
 """Questions about jobs: one, a page of them, and how many there are. Each sees the caller's organization alone."""
 
+import threading
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.core import rules
 from headrace.core.house import House
+from headrace.core.jobs.enqueue import token_at
 from headrace.core.jobs.record import Job, Page
 from headrace.core.jobs.statements import SHOWN, job_of
 from headrace.core.jobs.states import FINAL, LIVE, STATES
 from headrace.core.principal import Principal
 from headrace.core.refusals import not_found
 from headrace.core.schema import jobs as schema
+from headrace.kit.times import DAY, MINUTE
 
 MOST = 200
 UNSEEN = "Job not found"
 TABLE = schema.jobs
+# After this no transaction that is still open adds a job of an earlier time, nor does another server's clock.
+SETTLED_US = MINUTE
+AHEAD_US = DAY
+RECENT_MOST = 100
 
 
 def get(house: House, who: Principal, *, job_id: int, view: str | None = None) -> Job:
@@ -86,13 +93,38 @@ def tallied(house: House, who: Principal, *, view: str | None = None) -> dict[st
     return found | {row[0]: (int(row[1]), int(row[2])) for row in rows}
 
 
+class Recent:
+    """How many jobs came in since a time, kept up by counting what is new only."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.lock = threading.Lock()
+        # By view and time: up to which token was counted, and how many there were.
+        self.counted: dict[tuple[str | None, int], tuple[str, int]] = {}
+
+    def since(self, view: str | None, time: int) -> int:
+        now = self.house.clock()
+        with self.lock:
+            start, number = self.counted.pop((view, time), (token_at(time), 0))
+            settled = max(start, token_at(now - SETTLED_US))
+            number += self._between(view, start, settled)
+            while len(self.counted) >= RECENT_MOST:
+                del self.counted[next(iter(self.counted))]
+            self.counted[view, time] = (settled, number)
+        return number + self._between(view, settled, token_at(now + AHEAD_US))
+
+    def _between(self, view: str | None, start: str, end: str) -> int:
+        """Tokens begin with the time, so that their index tells what came when."""
+        query = sa.select(sa.func.count()).select_from(TABLE).where(TABLE.c.token >= start, TABLE.c.token < end)
+        if view is not None:
+            query = query.where(TABLE.c.view == view)
+        with self.house.db.read() as connection:
+            return connection.execute(query).scalar_one()
+
+
 def created_since(house: House, since: int, *, view: str | None = None) -> int:
-    """Return how many jobs of all organizations came in since a time (us). Reads that part of one index."""
-    query = sa.select(sa.func.count()).select_from(TABLE).where(TABLE.c.created_at >= since)
-    if view is not None:
-        query = query.where(TABLE.c.view == view)
-    with house.db.read() as connection:
-        return connection.execute(query).scalar_one()
+    """Return how many jobs of all organizations came in since a time (us, to the millisecond), and are not deleted."""
+    return house.part(Recent).since(view, since)
 
 
 def one(connection: sa.Connection, who: Principal, which: sa.ColumnElement[bool], view: str | None = None) -> Job:

@@ -15,7 +15,7 @@ from headrace.core.house import House
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.bell import Bell
 from headrace.core.jobs.enqueue import order
-from headrace.core.jobs.outcome import Outcome
+from headrace.core.jobs.outcome import Outcome, Progress
 from headrace.core.jobs.record import Job, Kinds
 from headrace.core.jobs.statements import run
 from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, SCHEDULED, SUCCEEDED
@@ -25,6 +25,7 @@ from headrace.kit.times import DAY
 log = logging.getLogger(__name__)
 
 ERRORS_KEPT = 10
+NOTHING = Progress(None, None, None)
 
 
 class Totals:
@@ -70,12 +71,10 @@ def settle(house: House, connection: sa.Connection, given: Sequence[Outcome]) ->
 def _succeed(house: House, connection: sa.Connection, given: list[Outcome], totals: Totals) -> dict[int, str]:
     now, kinds = house.clock(), house.part(Kinds)
     rows = [_success(one, now + kinds[one.job.kind].retention_days * DAY) for one in given]
-    if connection.dialect.name == "postgresql":
-        settled = dict(_succeed_many(connection, rows, now))
-    else:
-        settled = {}
-        for row in rows:
-            settled |= dict(run(connection, sql.SUCCEED, now=now, **row).fetchall())
+    settled: dict[int, str] = {}
+    for worker in {one.worker for one in given}:
+        mine = [row for one, row in zip(given, rows, strict=True) if one.worker == worker]
+        settled |= dict(_succeed_of(connection, mine, worker=worker, now=now))
     for one in given:
         state = settled.get(one.job.id)
         if state is not None:
@@ -83,36 +82,18 @@ def _succeed(house: House, connection: sa.Connection, given: list[Outcome], tota
     return settled
 
 
-def _success(one: Outcome, purge_at: int) -> dict[str, Any]:
-    said = one.progress
-    return {
-        "id": one.job.id,
-        "attempt": one.job.attempt,
-        "worker": one.worker,
-        "result": one.result,
-        "purge_at": purge_at,
-        "done": None if said is None else said.done,
-        "total": None if said is None else said.total,
-        "message": None if said is None else said.message,
-    }
+def _success(one: Outcome, purge_at: int) -> tuple[Any, ...]:
+    said = one.progress or NOTHING
+    return one.job.id, one.job.attempt, one.result, purge_at, said.done, said.total, said.message
 
 
-def _succeed_many(connection: sa.Connection, rows: list[dict[str, Any]], now: int) -> Iterable[tuple[int, str]]:
-    for worker in {row["worker"] for row in rows}:
-        mine = [row for row in rows if row["worker"] == worker]
-        yield from run(
-            connection,
-            sql.SUCCEED_MANY,
-            now=now,
-            worker=worker,
-            ids=[row["id"] for row in mine],
-            attempts=[row["attempt"] for row in mine],
-            results=[row["result"] for row in mine],
-            purges=[row["purge_at"] for row in mine],
-            dones=[row["done"] for row in mine],
-            totals=[row["total"] for row in mine],
-            messages=[row["message"] for row in mine],
-        )
+def _succeed_of(connection: sa.Connection, rows: list[tuple[Any, ...]], **values: Any) -> Iterable[tuple[int, str]]:
+    if connection.dialect.name == "sqlite":
+        text = msgspec.json.encode(rows).decode()
+        return run(connection, sql.SUCCEED_SQLITE, rows=text, **values).fetchall()  # type: ignore[no-any-return]
+    names = ("ids", "attempts", "results", "purges", "dones", "totals", "messages")
+    columns = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return run(connection, sql.SUCCEED_POSTGRESQL, **columns, **values).fetchall()  # type: ignore[no-any-return]
 
 
 def _settle_one(house: House, connection: sa.Connection, one: Outcome, totals: Totals) -> str | None:
@@ -140,7 +121,7 @@ def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals
         return None
     now, kind = house.clock(), house.part(Kinds)[one.job.kind]
     state = CANCELLED if row[0] == CANCELLING else one.state
-    is_over, said = state in FINAL, one.progress
+    is_over, said = state in FINAL, one.progress or NOTHING
     run_at = now + one.wait_us if state == SCHEDULED else one.job.run_at
     values = fence | {
         "state": state,
@@ -152,9 +133,9 @@ def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals
         "errors": row[1] if one.error is None else _errors(row[1], one, now),
         "finished_at": now if is_over else None,
         "purge_at": now + kind.retention_days * DAY if is_over else None,
-        "done": None if said is None else said.done,
-        "total": None if said is None else said.total,
-        "message": None if said is None else said.message,
+        "done": said.done,
+        "total": said.total,
+        "message": said.message,
     }
     run(connection, sql.LEAVE, **values)
     if is_over:

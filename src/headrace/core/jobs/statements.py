@@ -48,7 +48,8 @@ HELD_LANES = (
 PAUSES = "SELECT kind, organization_id FROM job_pauses"
 TRY_KIND = "SELECT pg_try_advisory_xact_lock(4871220518, hashtext(:kind))"
 
-PICK = """SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane ORDER BY ord, id LIMIT :many"""
+PICK_SQLITE = """SELECT one.id FROM json_each(:lanes) AS wanted CROSS JOIN jobs AS one ON one.id IN (
+SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = wanted.value ORDER BY ord, id LIMIT :many)"""
 TAKING = """UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = :worker, lease_until = :until,
 started_at = :now, progress_done = NULL, progress_total = NULL, progress_message = NULL """
 TAKE_SQLITE = f"""{TAKING} WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'ready' RETURNING {COLUMNS}"""
@@ -59,20 +60,21 @@ ORDER BY ord, id LIMIT wanted.many FOR UPDATE SKIP LOCKED) AS one)
 {TAKING} WHERE id IN (SELECT id FROM picked) RETURNING {COLUMNS}"""
 
 MINE = "id = :id AND attempt = :attempt AND worker = :worker AND state IN ('running', 'cancelling')"
-SUCCEED = f"""UPDATE jobs SET state = CASE state WHEN 'running' THEN 'succeeded' ELSE 'cancelled' END,
-result = CASE state WHEN 'running' THEN :result END, error = NULL, finished_at = :now, purge_at = :purge_at,
-progress_done = COALESCE(:done, progress_done), progress_total = COALESCE(:total, progress_total),
-progress_message = COALESCE(:message, progress_message), worker = NULL, lease_until = NULL
-WHERE {MINE} RETURNING id, state"""
-SUCCEED_MANY = """UPDATE jobs SET state = CASE state WHEN 'running' THEN 'succeeded' ELSE 'cancelled' END,
+SUCCEED = """UPDATE jobs SET state = CASE state WHEN 'running' THEN 'succeeded' ELSE 'cancelled' END,
 result = CASE state WHEN 'running' THEN new.result END, error = NULL, finished_at = :now, purge_at = new.purge_at,
 progress_done = COALESCE(new.done, progress_done), progress_total = COALESCE(new.total, progress_total),
 progress_message = COALESCE(new.message, progress_message), worker = NULL, lease_until = NULL
-FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:results AS text[]), CAST(:purges AS bigint[]),
+FROM {new} WHERE jobs.id = new.id AND jobs.attempt = new.attempt AND worker = :worker
+AND state IN ('running', 'cancelling') RETURNING jobs.id, state"""
+SUCCEED_SQLITE = SUCCEED.format(
+    new="""(SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS result, value ->> 3 AS purge_at,
+value ->> 4 AS done, value ->> 5 AS total, value ->> 6 AS message FROM json_each(:rows)) AS new"""
+)
+SUCCEED_POSTGRESQL = SUCCEED.format(
+    new="""unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:results AS text[]), CAST(:purges AS bigint[]),
 CAST(:dones AS bigint[]), CAST(:totals AS bigint[]), CAST(:messages AS text[]))
-AS new(id, attempt, result, purge_at, done, total, message)
-WHERE jobs.id = new.id AND jobs.attempt = new.attempt AND worker = :worker AND state IN ('running', 'cancelling')
-RETURNING jobs.id, state"""
+AS new(id, attempt, result, purge_at, done, total, message)"""
+)
 HELD = f"SELECT state, errors FROM jobs WHERE {MINE}"
 LEAVE = f"""UPDATE jobs SET state = :state, run_at = :run_at, ord = :ord, tries = :tries, result = :result, error = :error,
 errors = :errors, finished_at = :finished_at, purge_at = :purge_at,

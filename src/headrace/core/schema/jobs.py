@@ -60,12 +60,11 @@ jobs = sa.Table(
     partial("ix_jobs_ready", "kind", "lane", "ord", "id", where=READY),
     partial("ix_jobs_scheduled", "run_at", where=SCHEDULED),
     partial("ix_jobs_held", "kind", "lane", "lease_until", where=HELD),
-    partial("ix_jobs_live", "organization_id", "state", "id", where=LIVE),
+    partial("ix_jobs_live", "organization_id", "id", where=LIVE),
     partial("ix_jobs_failed", "organization_id", "id", where=FAILED),
     partial("ix_jobs_unique", "organization_id", "kind", "unique_key", where=KEYED, unique=True),
     partial("ix_jobs_purge", "purge_at", where=OVER),
     sa.Index("ix_jobs_organization_id_id", "organization_id", "id"),
-    sa.Index("ix_jobs_created_at", "created_at"),
     sqlite_autoincrement=True,
 )
 job_steps = sa.Table(

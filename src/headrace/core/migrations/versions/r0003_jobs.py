@@ -69,7 +69,7 @@ def indexes() -> None:
         ("ready", ["kind", "lane", "ord", "id"], "state = 'ready'"),
         ("scheduled", ["run_at"], "state = 'scheduled'"),
         ("held", ["kind", "lane", "lease_until"], "state IN ('running', 'cancelling')"),
-        ("live", ["organization_id", "state", "id"], "finished_at IS NULL"),
+        ("live", ["organization_id", "id"], "finished_at IS NULL"),
         ("failed", ["organization_id", "id"], "state = 'failed'"),
         ("unique", ["organization_id", "kind", "unique_key"], "unique_key IS NOT NULL"),
         ("purge", ["purge_at"], "purge_at IS NOT NULL"),
@@ -83,7 +83,6 @@ def indexes() -> None:
             postgresql_where=sa.text(where),
         )
     op.create_index("ix_jobs_organization_id_id", "jobs", ["organization_id", "id"])
-    op.create_index("ix_jobs_created_at", "jobs", ["created_at"])
 
 
 def steps() -> None:
