@@ -42,7 +42,7 @@ def make_customer(house: House, *, organization_id: int, name: str) -> str:
     """Make the customer of an organization; the same again is the same one."""
     sent: Any = {"name": name, "metadata": {"organization_id": str(organization_id)}}
     client = house.part(Remote).client
-    made = _asked(lambda: client.v1.customers.create(sent, _once(house, f"customer/{organization_id}")))
+    made = _asked(lambda: client.v1.customers.create(sent, _once(house, f"customer/{organization_id}/{name}")))
     return str(made.id)
 
 
