@@ -192,6 +192,7 @@ def build(house: House) -> Origin:
 def end_tails(house: House) -> None:
     """End every live tail; none begins after that."""
     house.part(tail.Hub).close()
+    house.part(workflows.Waits).end()
 
 
 def close(house: House) -> None:

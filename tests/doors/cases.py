@@ -29,6 +29,7 @@ class Case(NamedTuple):
 QUERY = "project_id={project_id}"
 PROJECT: Foreign = (403, NOBODY)
 ALERT = {"kind": "absence", "project_id": 1}
+NO_WORKFLOW: Foreign = (404, "Workflow not found")
 NO_ALERT: Foreign = (404, "Alert not found")
 NO_SEARCH: Foreign = (404, "Saved search not found")
 NO_DELETION: Foreign = (404, "Deletion not found")
@@ -172,13 +173,36 @@ CASES: dict[tuple[str, str, str], Case] = {
         "/api/v1/alerts/1/mute", {"until": "2099-01-01"}, foreign=NO_ALERT
     ),
     ("native", "POST", "/api/v1/alerts/{id}/unmute"): Case("/api/v1/alerts/1/unmute", foreign=NO_ALERT),
-    ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", query=QUERY, foreign=PROJECT),
+    ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches?project_id={project_id}", foreign=PROJECT),
     ("native", "POST", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", {"name": "S", "project_id": 1}),
     ("native", "GET", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
     ("native", "PUT", "/api/v1/saved-searches/{id}"): Case(
         "/api/v1/saved-searches/1", {"name": "S"}, foreign=NO_SEARCH
     ),
     ("native", "DELETE", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
+    ("native", "GET", "/api/v1/workflow-definitions"): Case("/api/v1/workflow-definitions"),
+    ("native", "POST", "/api/v1/workflow-definitions"): Case(
+        "/api/v1/workflow-definitions", {"name": "mail", "kind": "queue"}
+    ),
+    ("native", "GET", "/api/v1/workflow-definitions/{name}"): Case(
+        "/api/v1/workflow-definitions/mail", foreign=NO_WORKFLOW
+    ),
+    ("native", "PATCH", "/api/v1/workflow-definitions/{name}"): Case(
+        "/api/v1/workflow-definitions/mail", {"paused": True}, foreign=NO_WORKFLOW
+    ),
+    ("native", "DELETE", "/api/v1/workflow-definitions/{name}"): Case(
+        "/api/v1/workflow-definitions/mail", foreign=NO_WORKFLOW
+    ),
+    ("native", "POST", "/api/v1/workers/lease"): Case("/api/v1/workers/lease", {"queues": ["mail"], "worker": "w"}),
+    ("native", "POST", "/api/v1/workers/heartbeat"): Case(
+        "/api/v1/workers/heartbeat", {"fence": "1:1", "worker": "w"}, foreign=(404, "Job not found")
+    ),
+    ("native", "POST", "/api/v1/workers/complete"): Case(
+        "/api/v1/workers/complete", {"fence": "1:1", "worker": "w", "result": 1}, foreign=(404, "Job not found")
+    ),
+    ("native", "POST", "/api/v1/workers/fail"): Case(
+        "/api/v1/workers/fail", {"fence": "1:1", "worker": "w", "error": "no"}, foreign=(404, "Job not found")
+    ),
     ("web", "GET", "/openapi.json"): Case("/openapi.json"),
     ("web", "GET", "/docs"): Case("/docs"),
     ("web", "GET", "/-/docs/swagger-ui.css"): Case("/-/docs/swagger-ui.css"),

@@ -9,7 +9,7 @@ from headrace.core.jobs.engine import Engine
 from headrace.core.jobs.enqueue import enqueue, submit
 from headrace.core.jobs.figures import watch
 from headrace.core.jobs.outcome import Progress
-from headrace.core.jobs.outside import finish, hand_over, heartbeat, lease
+from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, lease
 from headrace.core.jobs.reading import by_token, counts, created_since, get, list_all, tallied
 from headrace.core.jobs.record import (
     HIGH,
@@ -50,6 +50,7 @@ __all__ = [
     "Page",
     "Progress",
     "Retry",
+    "anything",
     "by_token",
     "cancel",
     "counts",

@@ -3,17 +3,21 @@
 from headrace.core.workflows.defining import BUILTIN, Defined, define, remove, update
 from headrace.core.workflows.definitions import Definition, get, list_all
 from headrace.core.workflows.kinds import define as define_kinds
-from headrace.core.workflows.queues import complete, fail, heartbeat, lease
+from headrace.core.workflows.queues import Pulled, Waits, anything, complete, fail, heartbeat, lease
 from headrace.core.workflows.starting import start
 from headrace.core.workflows.waiting import WaitingFor, waiting_for
 from headrace.core.workflows.workers import Worker
+from headrace.core.workflows.workers import list_all as list_workers
 
 __all__ = [
     "BUILTIN",
     "Defined",
     "Definition",
+    "Pulled",
     "WaitingFor",
+    "Waits",
     "Worker",
+    "anything",
     "complete",
     "define",
     "define_kinds",
@@ -22,6 +26,7 @@ __all__ = [
     "heartbeat",
     "lease",
     "list_all",
+    "list_workers",
     "remove",
     "start",
     "update",

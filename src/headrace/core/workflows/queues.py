@@ -39,6 +39,23 @@ class Beat(msgspec.Struct, frozen=True):
     cancelled: bool
 
 
+class Waits:
+    """How many requests wait for work in this process, and whether they still may: a stop must not wait for them."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.count = 0
+        self.ended = False
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def anything(house: House, who: Principal, *, queues: list[str]) -> bool:
+    """Tell, at the price of a look, whether asking these queues for work may be worth it."""
+    return jobs.anything(house, kind=QUEUE, organization_id=who.organization_id, names=queues)
+
+
 def lease(
     house: House, who: Principal, *, queues: Any, worker: Any, limit: Any = None, seconds: Any = None
 ) -> list[Pulled]:

@@ -2,14 +2,16 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import alerts, auth, searches
+from headrace.doors.native import alerts, auth, searches, workers, workflows
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
-NOUNS = frozenset({"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers"})
-ROUTES: tuple[HTTPRouteHandler, ...] = (*alerts.ROUTES, *searches.ROUTES)
+NOUNS = frozenset(
+    {"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers", "workflow-definitions"}
+)
+ROUTES: tuple[HTTPRouteHandler, ...] = (*alerts.ROUTES, *searches.ROUTES, *workflows.ROUTES, *workers.ROUTES)
 
 
 def owns(method: str, path: str, query: bytes) -> bool:
@@ -23,6 +25,7 @@ DOOR = Door(
     title="Headrace",
     owns=owns,
     routes=ROUTES,
+    hot=workers.HOT,
     admit=auth.admit,
     peek=auth.peek,
     answered=admission.answered,
