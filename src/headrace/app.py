@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.core import alerts, groups, idempotency, jobs, keys, uptime, webhooks, workflows
+from headrace.core import alerts, billing, groups, idempotency, jobs, keys, uptime, webhooks, workflows
 from headrace.core import house as rooms
 from headrace.core.events import deletions, tail
 from headrace.core.house import House
@@ -45,6 +45,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
 
     Raises SettingError, OldSchemaError, EngineError, UnreachableError and OSError; nothing stays open then.
     """
+    billing.prices.check(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         limits = Limits.open(settings, clock)
@@ -86,6 +87,7 @@ def announce(house: House) -> None:
         webhooks.emit(house, connection, organization_id=organization_id, event=event, data=data)
 
     house.part(alerts.Notices).tell = tell
+    house.part(billing.Outlet).emit = webhooks.emit
 
 
 def start_jobs(house: House) -> None:
@@ -167,6 +169,7 @@ class Upkeep:
                 purged = 0.0
                 attempt(lambda: idempotency.purge(self.house))
                 attempt(lambda: sessions.purge(self.house))
+                attempt(lambda: billing.renew(self.house))
 
 
 def attempt(work: Callable[[], object]) -> None:

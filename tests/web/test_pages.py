@@ -18,7 +18,16 @@ POLICY = (
 PROJECT = "/ui/projects/{slug}"
 PAGES = ("/ui/projects", f"{PROJECT}/logs", f"{PROJECT}/errors", f"{PROJECT}/keys")
 PARTS = ("rows", "histogram", "facets", "values?field=level", "completion?text=le", "completion?text=level:")
-NOBODY_NEEDED = {"/", "/ui", "/ui/sign-in", "/ui/sign-up", "/ui/theme"}
+NOBODY_NEEDED = {
+    "/ui/checkout/{session_id}",
+    "/success",
+    "/cancel",
+    "/",
+    "/ui",
+    "/ui/sign-in",
+    "/ui/sign-up",
+    "/ui/theme",
+}
 
 
 def test_the_way_in(origin: Origin) -> None:

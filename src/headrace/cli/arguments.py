@@ -17,11 +17,13 @@ GROUPS = {
     "host": "where it listens",
     "secret": "secrets and stores",
     "key_per_minute": "limits of callers",
+    "connector_gmail_url": "connectors",
+    "billing": "billing",
     "body_limit": "limits of requests",
     "memory_engine": "event store",
 }
 # A process list shows a command line to every user of the machine.
-NEVER_FLAGS = frozenset({"secret", "secret_previous"})
+NEVER_FLAGS = frozenset({"secret", "secret_previous", "stripe_api_key", "stripe_secret_levqor", "stripe_secret_vetrai"})
 METAVARS = {"integer": "N", "folder": "DIR", "list": "A,B", "text": "TEXT"}
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -252,6 +254,10 @@ def _admin(verbs: Any) -> None:
     act = _act(acts, "super", "Make an account a super_admin, or with --revoke no longer.", organization=False)
     act.add_argument("email", help="address of the account")
     act.add_argument("--revoke", action="store_true", help="take it back")
+    _act(acts, "invoices", "List the organization's invoices.")
+    act = _act(acts, "invoice-paid", "Say that an invoice of local billing was paid.")
+    act.add_argument("invoice", help="its id, in_local_...")
+    act.add_argument("--amount", type=whole(0, 10**12), metavar="N", help="paid, in minor units [what it says]")
     for name, text in (
         ("quota", "Set how many logs a project may take in a day."),
         ("queue-limit", "Set how many logs of a project may wait to become searchable."),

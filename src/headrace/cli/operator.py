@@ -13,7 +13,7 @@ import msgspec
 
 from headrace.cli.configuration import office
 from headrace.cli.screen import Trouble, as_json, note, say, table
-from headrace.core import keys, projects
+from headrace.core import billing, keys, projects
 from headrace.core.identity import operators, overview
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.core.projects import Project
 
 KEY_COLUMNS = ("key_id", "kind", "project_id", "name", "key_prefix", "scopes", "status", "last_used_at", "created_at")
+INVOICE_COLUMNS = ("external_id", "description", "status", "amount_due", "amount_paid", "currency", "created_at")
 PROJECT_COLUMNS = ("project_id", "slug", "name", "environment", "retention_days", "daily_quota", "queue_limit")
 
 
@@ -195,6 +196,12 @@ def _admin(house: "House", given: Namespace) -> None:
             operators.set_super_admin(house, email=given.email, is_super_admin=not given.revoke)
             word = "no longer a super_admin" if given.revoke else "a super_admin"
             _told({"email": given.email, "super_admin": not given.revoke}, f"{given.email} is {word}", given)
+        case "invoices":
+            _list(billing.list_invoices(house, acting(house, given))[0], INVOICE_COLUMNS, given)
+        case "invoice-paid":
+            who = acting(house, given)
+            paid = billing.mark_paid(house, who, invoice=given.invoice, amount=given.amount)
+            _show(paid, f"invoice {paid.external_id} is paid: {paid.amount_paid:,} {paid.currency}, minor units", given)
         case act:
             who = acting(house, given)
             project_id = project_named(house, who, given.project).project_id

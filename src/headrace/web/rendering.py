@@ -65,12 +65,13 @@ def page(
     A `bare` page asks the database nothing.
     """
     now = call.house.clock()
-    known: dict[str, Any] = {"account": None, "organization": None, "projects": []}
+    known: dict[str, Any] = {"account": None, "organization": None, "projects": [], "role": ""}
     if call.principal is not None and not bare:
         known = {
             "account": accounts.me(call.house, call.who).account,
             "organization": organizations.current(call.house, call.who),
             "projects": projects.list_all(call.house, call.who),
+            "role": call.who.role,
         }
     shared = {"theme": browser.theme(call), "here": here(call), "project": project, "ago": partial(_ago, now)}
     return fragment(template, status=status, **(known | shared | facts))

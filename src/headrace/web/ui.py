@@ -4,7 +4,7 @@ import asyncio
 
 from headrace.core.limits.windows import Budget
 from headrace.core.refusals import Kind, Refusal, forbidden
-from headrace.web import assets, browser, errors, forms, keys, logs, people, projects
+from headrace.web import assets, browser, checkout, errors, forms, invoices, keys, logs, people, projects
 from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
 from headrace.web.routing import PERSON
 from headrace.wire import admission
@@ -28,12 +28,14 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
 }
 SIGN_IN = "/ui/sign-in"
+# A checkout comes back to addresses that Stripe is told too, so that they stand beside the pages.
+OWNED = frozenset({ROOT, checkout.SUCCESS, checkout.CANCEL})
 ELSEWHERE = "This form was sent from another site. Open the page again and repeat it there."
 
 
 def door() -> Door:
     """Build the door; the assets are read now."""
-    nouns = (people.ROUTES, projects.ROUTES, keys.ROUTES, logs.ROUTES, errors.ROUTES)
+    nouns = (people.ROUTES, projects.ROUTES, keys.ROUTES, logs.ROUTES, errors.ROUTES, checkout.ROUTES, invoices.ROUTES)
     open_to_all = Terms(limited=False)
     return Door(
         name="ui",
@@ -54,7 +56,7 @@ def door() -> Door:
 def owns(method: str, path: str, query: bytes) -> bool:
     """Tell whether a path is a page's."""
     del method, query
-    return path == ROOT or path.startswith(ROOT + "/")
+    return path in OWNED or path.startswith(ROOT + "/")
 
 
 async def home(call: Call) -> Answer:

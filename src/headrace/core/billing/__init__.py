@@ -3,6 +3,7 @@
 Whatever happens, happens by an event: `events.receive` takes Stripe's, `local` makes its own.
 """
 
+from headrace.core.billing import prices
 from headrace.core.billing.checkouts import order, place, start_payment, start_plan
 from headrace.core.billing.customers import customer, require_biller
 from headrace.core.billing.effects import Outlet
@@ -33,6 +34,7 @@ __all__ = [
     "mark_paid",
     "order",
     "place",
+    "prices",
     "receive",
     "renew",
     "require_biller",

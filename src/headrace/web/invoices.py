@@ -1,0 +1,29 @@
+"""The organization's bills: its plan, subscriptions and invoices, for those who see to them."""
+
+from headrace.core import billing
+from headrace.web import forms
+from headrace.web.checkout import money
+from headrace.web.rendering import page
+from headrace.web.routing import route
+from headrace.wire.call import Answer, Call
+
+PAGE = 50
+MOST_PAGES = 10_000
+
+
+def show(call: Call) -> Answer:
+    given = forms.query(call).get("page", "1")
+    number = min(max(1, int(given)), MOST_PAGES) if given.isascii() and given.isdigit() and len(given) < 9 else 1  # noqa: PLR2004
+    found, count = billing.list_invoices(call.house, call.who, limit=PAGE, offset=(number - 1) * PAGE)
+    return page(
+        call,
+        "invoices.html",
+        invoices=found,
+        subscriptions=billing.list_subscriptions(call.house, call.who),
+        money=money,
+        number=number,
+        more=number * PAGE < count,
+    )
+
+
+ROUTES = (route("GET", "/ui/billing", show),)
