@@ -52,7 +52,7 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("levqor", "POST", "/api/v1/users/upsert"): Case("/api/v1/users/upsert", {"email": "x@example.com"}),
     ("levqor", "GET", "/api/v1/users/upsert"): Case("/api/v1/users/upsert"),
     ("levqor", "PATCH", "/api/v1/users/upsert"): Case("/api/v1/users/upsert"),
-    ("levqor", "GET", "/api/v1/users"): Case("/api/v1/users", query="email={person_email}", foreign=UNKNOWN),
+    ("levqor", "GET", "/api/v1/users"): Case("/api/v1/users?email={person_email}", foreign=UNKNOWN),
     ("levqor", "GET", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", foreign=UNKNOWN),
     ("levqor", "PATCH", "/api/v1/users/{user_id}"): Case("/api/v1/users/{person_id}", {"name": "New"}, foreign=UNKNOWN),
     ("levqor", "POST", "/api/v1/connect/{name}"): Case("/api/v1/connect/slack", {"action": "list_channels"}),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
@@ -49,9 +50,17 @@ class Tenant(NamedTuple):
     organization_key: str
 
 
+@pytest.fixture(scope="module")
+def more_settings() -> dict[str, Any]:
+    """Settings that a module's origin has besides; the module says so by a fixture of this name."""
+    return {}
+
+
 # Of a module, not of the run: a process has one engine, and other folders' tests open their own.
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords) -> Iterator[Origin]:
+def origin(
+    tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords, more_settings: dict[str, Any]
+) -> Iterator[Origin]:
     # The engine lets events go by its own clock, so the test's one begins today.
     clock = FakeClock(times.show(now()))
     settings = Settings(
@@ -63,6 +72,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords)
         # The clock stands, and all suites of a module share this budget.
         levqor_writes=10_000,
     )
+    settings = msgspec.structs.replace(settings, **more_settings)
     house = app.open_house(settings, clock=clock, passwords=cheap_passwords)
     built = app.build(house)
     config = uvicorn.Config(

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator, validate
 
 from headrace import doors
 from headrace.core.identity import operators
@@ -124,8 +125,9 @@ def description(client: httpx.Client) -> dict[str, Any]:
 
 def test_the_description_has_every_route(client: httpx.Client, origin: Origin) -> None:
     paths = description(client)["paths"]
-    hidden = {one.path for door in origin.app.doors for one in door.hot if not one.listed}
-    routes = [one for door in origin.app.doors for one in routes_of(door) if one.template not in hidden]
+    hidden = {(one.method, one.path) for door in origin.app.doors for one in door.hot if not one.listed}
+    served = [one for door in origin.app.doors for one in routes_of(door)]
+    routes = [one for one in served if (one.method, one.template) not in hidden]
     assert sum(map(len, paths.values())) == len(routes)
     for one in routes:
         twins = [path for path in paths if shape(path) == shape(one.template)]
@@ -150,6 +152,109 @@ def test_every_reference_of_the_description_leads_somewhere(client: httpx.Client
     assert all(reference.removeprefix("#/components/schemas/") in schemas for reference in found)
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_the_description_as_openapi_3_0(client: httpx.Client) -> None:
+    answer = client.get("/public/openapi.json")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-ratelimit-limit"] == "600"
+    found, newer = answer.json(), description(client)
+    assert found["openapi"] == "3.0.3"
+    validate(newer, cls=OpenAPIV31SpecValidator)
+    validate(found, cls=OpenAPIV30SpecValidator)
+    assert statuses(found) == statuses(newer)
+    assert not unknown_to_3_0(found)
+    assert found["components"]["schemas"].keys() == newer["components"]["schemas"].keys()
+    tag = answer.headers["etag"]
+    for sent, status in ((tag, 304), (f'"x", W/{tag}', 304), ("*", 304), ('"x"', 200)):
+        again = client.get("/public/openapi.json", headers={"If-None-Match": sent})
+        assert (again.status_code, again.headers["etag"], bool(again.content)) == (status, tag, status == 200)
+
+
+def statuses(document: dict[str, Any]) -> dict[str, dict[str, set[str]]]:
+    return {
+        path: {method: set(operation["responses"]) for method, operation in operations.items()}
+        for path, operations in document["paths"].items()
+    }
+
+
+def unknown_to_3_0(node: Any) -> list[Any]:
+    """Find what only OpenAPI 3.1 has, wherever it stands."""
+    if isinstance(node, list):
+        return [one for item in node for one in unknown_to_3_0(item)]
+    if not isinstance(node, dict):
+        return []
+    words = {"$defs", "$schema", "const", "contentEncoding", "contentMediaType", "patternProperties", "prefixItems"}
+    found = sorted(words & node.keys())
+    exclusive = [node[name] for name in ("exclusiveMinimum", "exclusiveMaximum") if name in node]
+    found += [one for one in exclusive if not isinstance(one, bool)]
+    if isinstance(node.get("type"), list) or node.get("type") == "null" or ("$ref" in node and len(node) > 1):
+        found.append(node)
+    return found + [one for value in node.values() for one in unknown_to_3_0(value)]
+
+
+# Path and shape decide, whoever asks: the first door whose they are answers, also for methods and paths it has not got.
+LEVQOR, LEDGER, NOBODY = {"error"}, {"detail"}, {"detail"}
+OWNERS = [
+    ("POST", "/", 405, LEVQOR),
+    ("DELETE", "/health", 405, LEVQOR),
+    ("GET", "/health/", 404, NOBODY),
+    ("POST", "/health/deep", 405, LEDGER),
+    ("GET", "/public/", 404, LEVQOR),
+    ("GET", "/public/x/y", 404, LEVQOR),
+    ("GET", "/public", 404, NOBODY),
+    ("GET", "/billing/x", 404, LEVQOR),
+    ("GET", "/billing", 404, NOBODY),
+    ("GET", "/api/v1/intake", 405, LEVQOR),
+    ("GET", "/api/v1/intake/x", 404, LEVQOR),
+    ("GET", "/api/v1/status/", 404, LEVQOR),
+    ("GET", "/api/v1/status/a/b", 404, LEVQOR),
+    ("POST", "/api/v1/status/a", 405, LEVQOR),
+    ("GET", "/api/v1/connect/", 404, LEVQOR),
+    ("GET", "/api/v1/connect/slack", 405, LEVQOR),
+    ("GET", "/api/v1/connect", 404, NOBODY),
+    ("GET", "/api/v1/users/upsert", 403, LEVQOR),
+    ("PATCH", "/api/v1/users/upsert", 403, LEVQOR),
+    ("DELETE", "/api/v1/users/upsert", 405, LEVQOR),
+    ("GET", "/api/v1/users?email=a@b", 403, LEVQOR),
+    ("GET", "/api/v1/users?email=", 403, LEVQOR),
+    ("GET", "/api/v1/users?email", 403, LEVQOR),
+    ("GET", "/api/v1/users/" + "1" * 20, 403, LEVQOR),
+    ("GET", "/api/v1/users/x1", 403, LEVQOR),
+    ("GET", "/api/v1/users/-1", 403, LEVQOR),
+    ("GET", "/api/v1/users/\u0661", 403, LEVQOR),
+    ("HEAD", "/api/v1/users/x1", 403, LEVQOR),
+    ("PATCH", "/api/v1/users/12", 403, LEVQOR),
+    ("PATCH", "/api/v1/users", 405, LEVQOR),
+    ("GET", "/api/v1/users/", 404, LEVQOR),
+    ("GET", "/api/v1/users/x/y", 404, LEVQOR),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "members"), OWNERS, ids=lambda one: str(one)[:40])
+def test_whose_path_it_is(client: httpx.Client, method: str, path: str, status: int, members: set[str]) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status, answer.text
+    assert method == "HEAD" or set(answer.json()) == members
+    assert ("x-ratelimit-limit" in answer.headers) is (members == LEVQOR)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/users"),
+        ("GET", "/api/v1/users?emails=x"),
+        ("GET", "/api/v1/users/1"),
+        ("GET", "/api/v1/users/" + "9" * 19),
+        ("POST", "/api/v1/users"),
+        ("PUT", "/api/v1/users/x"),
+        ("DELETE", "/api/v1/users/x"),
+    ],
+)
+def test_users_that_are_accounts_are_another_doors(client: httpx.Client, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code in {401, 404, 405}
+    assert "error" not in answer.json()
 
 
 def references(node: Any) -> list[str]:
