@@ -102,9 +102,7 @@ def _settle_one(house: House, connection: sa.Connection, one: Outcome, totals: T
     raw.execute("SAVEPOINT settling")
     try:
         state = _leave(house, connection, one, totals, tell=True)
-    except sa.exc.OperationalError:
-        raise
-    except Exception:  # The edge between the engine and what a kind does at its end.
+    except Exception:  # The edge between the engine and what a kind does at its end. A lost database fails again below.
         log.exception("Job %s: what is to happen at its end failed", one.job.id)
         raw.execute("ROLLBACK TO SAVEPOINT settling")
         instead = msgspec.structs.replace(one, state=FAILED, result=None, error="The end of the job failed")

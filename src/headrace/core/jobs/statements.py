@@ -46,7 +46,7 @@ HELD_LANES = (
     """SELECT lane, count(*) FROM jobs WHERE state IN ('running', 'cancelling') AND kind = :kind GROUP BY lane"""
 )
 PAUSES = "SELECT kind, organization_id FROM job_pauses"
-TRY_KIND = "SELECT pg_try_advisory_xact_lock(4871220518, hashtext(:kind))"
+TRY_KIND = "SELECT pg_try_advisory_xact_lock(487122051, hashtext(:kind))"
 
 PICK_SQLITE = """SELECT one.id FROM json_each(:lanes) AS wanted CROSS JOIN jobs AS one ON one.id IN (
 SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = wanted.value ORDER BY ord, id LIMIT :many)"""
