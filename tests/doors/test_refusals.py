@@ -70,7 +70,7 @@ TONES = {
     "native": Tone(
         {"title", "status", "detail"},
         "detail",
-        "field",
+        None,
         400,
         "A Bearer token or an X-API-Key is required",
         "Invalid or expired token",
@@ -78,8 +78,8 @@ TONES = {
     ),
     "levqor": Tone({"error"}, "error", "details", 400, "", "", "", WORDS, {401: 403, 415: 400}),
 }
-# Members of an error body that name what is not found.
-NAMED = {"job_id", "user_id", "email"}
+# Members of an error body that name what is not found, or which field broke which rule.
+NAMED = {"job_id", "user_id", "email", "field", "rule"}
 # Doors with budgets; the others send no rate headers.
 COUNTING = {"ledger", "levqor", "native", "vetrai"}
 SECURITY = {
@@ -272,13 +272,13 @@ def test_ingest_into_another_tenants_project(scene: Scene, send: Send, name: Nam
     refused(send(name, scene.other.organization_key), "ledger", 400, "X-Project-ID is required")
 
 
-QUERIES = [name for name in DOCUMENTED if CASES[name].query]
+QUERIES = [name for name in DOCUMENTED if CASES[name].query and name[0] == "ledger"]
 
 
 @pytest.mark.parametrize("name", QUERIES, ids=" ".join)
 def test_queries_with_another_tenants_keys(scene: Scene, send: Send, name: Name) -> None:
     refused(send(name, scene.other.organization_key), "ledger", 403, NOBODY)
-    changes = name[1] == "PATCH"
+    changes = name[1] != "GET"
     refused(send(name, scene.other.key), "ledger", 403, "Insufficient scope: write required" if changes else NOBODY)
 
 
@@ -310,7 +310,11 @@ def test_over_the_limit(origin: Origin, scene: Scene, send: Send, name: Name) ->
         tenant.token: f"ledger_account/{tenant.account_id}",
         tenant.key: f"ledger_key/{tenant.key_id}",
     }
-    bucket = f"vetrai_organization/{tenant.organization_id}" if name[0] == "vetrai" else buckets[credential]
+    others = {
+        "vetrai": f"vetrai_organization/{tenant.organization_id}",
+        "native": f"native_account/{tenant.account_id}",
+    }
+    bucket = others.get(name[0]) or buckets[credential]
     left = next(n for n in itertools.count(1000, -1) if origin.house.limits.take(bucket, 1000, 60, n))
     assert left > 900
     answer = send(name, credential, tenant, headers={"X-Forwarded-For": address})

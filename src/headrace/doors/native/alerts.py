@@ -20,7 +20,7 @@ PATH = "/api/v1/alerts"
 
 Id = Annotated[int, Meta(ge=1, le=rules.LARGEST)]
 ProjectId = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST)]
-State = Annotated[str | None, QueryParameter(description="One of " + ", ".join(alerts.STATES) + ".")]
+StateIs = Annotated[str | None, QueryParameter(name="state", description="One of " + ", ".join(alerts.STATES) + ".")]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Entries of a page.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=rules.LARGEST, description="Entries to skip.")]
 Before = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST, description="Id of the last line seen.")]
@@ -155,10 +155,10 @@ class PreviewOut(msgspec.Struct, kw_only=True):
 
 @get(PATH, opt=terms("A", READ, errors=(404,)), tags=TAGS, sync_to_thread=True)
 def list_all(
-    call: Incoming, project_id: ProjectId = None, state: State = None, limit: Limit = 100, offset: Offset = 0
+    call: Incoming, project_id: ProjectId = None, state_is: StateIs = None, limit: Limit = 100, offset: Offset = 0
 ) -> AlertList:
     """List the alerts of the organization, or of one project; those that fire first, then by name."""
-    found = alerts.list_all(call.house, call.who, project_id=project_id, state=state, limit=limit, offset=offset)
+    found = alerts.list_all(call.house, call.who, project_id=project_id, state=state_is, limit=limit, offset=offset)
     return AlertList([out(one) for one in found.rules], found.has_more)
 
 
