@@ -3,9 +3,10 @@
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 
-from headrace.core.events.fingerprint import fingerprint, frames_of
+from headrace.core.events.fingerprint import VERSION, fingerprint, frames_of, of, reason
 from headrace.eventstore.rows import Event
 
 PYTHON = """Traceback (most recent call last):
@@ -90,3 +91,82 @@ def test_a_long_stack_costs_no_more_than_its_length() -> None:
     assert mark(stack_trace='File "' * 8_000)
     assert mark(stack_trace="at a.b(" * 7_000)
     assert mark(stack_trace=("\n" + " " * 100) * 490)
+    assert mark(message="a" * 10_000, error_message=None)
+    assert mark(message="a.a-" * 2_500 + "@", error_message=None)
+    assert mark(message="f:" * 5_000, error_message=None)
+
+
+# -- versions ----------------------------------------------------------------------------------------------------------
+
+
+def an_event(**fields: Any) -> Event:
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    return Event(timestamp=at, **{"level": "error", "error_type": "ValueError", **fields})
+
+
+@pytest.mark.parametrize(
+    ("message", "first", "second"),
+    [
+        ("user 17 lost 0xdeadbeef", "user # lost #", "user # lost #"),
+        ("to eve.o-x@mail.example.com", "to eve.o-x@mail.example.com", "to #"),
+        ("host 10.1.2.3:80", "host #.#.#.#:#", "host #.#.#.#:#"),
+        ("host fe80::1ff:fe23:4567:890a", "host fe#::#ff:fe#:#:#a", "host #"),
+        ("std::vector", "std::vector", "std::vector"),
+    ],
+)
+def test_what_each_version_blanks(message: str, first: str, second: str) -> None:
+    """Versions that are out never change: old groups would not be found any more."""
+    event = an_event(message=message)
+    assert [reason(event, version).parts for version in (1, 2)] == [[first], [second]]
+    assert VERSION == 2
+
+
+def test_fingerprints_of_released_versions_stay() -> None:
+    event = an_event(message="order 17 failed", platform="python")
+    framed = an_event(stack_trace=PYTHON.format(1, 2), platform="python")
+    assert [of(event, 1)[:12], of(framed, 1)[:12]] == [of(event, 2)[:12], of(framed, 2)[:12]] == FIRST
+
+
+FIRST = ["893262aa03a8", "45cce9dc9d2e"]
+
+
+def test_library_frames_of_java_do_not_count() -> None:
+    stack = "X: no\n\tat java.util.Objects.requireNonNull(Objects.java:7)\n" + JAVA.partition("\n")[2].format(1, 2)
+    assert reason(an_event(stack_trace=stack)).parts == [
+        "Orders.java:com.shop.Orders.load",
+        "Views.java:com.shop.Views.handle",
+    ]
+    assert reason(an_event(stack_trace=stack), 1).parts[0] == "Objects.java:java.util.Objects.requireNonNull"
+
+
+# -- chosen by the sender ----------------------------------------------------------------------------------------------
+
+
+def chosen(attributes: str, **fields: Any) -> str:
+    return mark(attributes=msgspec.Raw(attributes.encode()), **fields)
+
+
+def test_a_fingerprint_that_the_sender_chose() -> None:
+    one = chosen('{"fingerprint": ["checkout", 5]}', message="a", error_type="KeyError", platform="node")
+    assert one == chosen('{"fingerprint":["checkout","5"],"more":1}', message="b")
+    assert one != chosen('{"fingerprint":["checkout"]}')
+    default = mark(message="no 5")
+    assert chosen('{"fingerprint":["{{ default }}"]}', message="no 7") == default
+    mixed = '{"fingerprint":["{{ default }}","eu"]}'
+    assert chosen(mixed, message="no 7") == chosen(mixed.replace("{{ default }}", "{{default}}"), message="no 8")
+    assert chosen(mixed, message="no 7") not in {default, chosen(mixed, message="yes")}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ['{"fingerprint":"text"}', '{"fingerprint":[]}', '{"fingerprint":[{}]}', '{"a":"\\"fingerprint\\""}', "null"],
+)
+def test_what_is_no_fingerprint_leaves_the_rule(attributes: str) -> None:
+    assert chosen(attributes, message="m") == mark(message="m")
+
+
+def test_a_chosen_fingerprint_is_cut() -> None:
+    assert chosen('{"fingerprint":["' + "x" * 300 + '"]}') == chosen('{"fingerprint":["' + "x" * 200 + '"]}')
+    assert chosen('{"fingerprint":[' + ",".join(["1"] * 30) + "]}") == chosen(
+        '{"fingerprint":[' + ",".join(["1"] * 20) + "]}"
+    )

@@ -18,9 +18,13 @@ JAVASCRIPT = re.compile(
     r"^[ \t]*at (?:async )?(?:([^\s(]+) \()?((?:[a-z]+:/+|/|[A-Za-z]:\\|\.|[\w@])[^\s()]*?):\d+:\d+\)?$", re.MULTILINE
 )
 JAVA = re.compile(r"^[ \t]*at ([\w$.<>]+)\(([^():]+)(?::\d+)?\)$", re.MULTILINE)
-FOREIGN = re.compile(
-    r"site-packages|dist-packages|/lib/python\d|<frozen |node_modules|node:|^internal/|^(?:java|javax|jdk|sun|kotlin)\."
-)
+LIBRARIES = r"site-packages|dist-packages|/lib/python\d|<frozen |node_modules|node:|^internal/"
+# Which frames, as `file:function`, are a library's. The first version did not see those of Java.
+FOREIGN_BY_VERSION = {
+    1: re.compile(rf"{LIBRARIES}|^(?:java|javax|jdk|sun|kotlin)\."),
+    2: re.compile(rf"{LIBRARIES}|(?:^|:)(?:java|javax|jdk|sun|kotlin)\."),
+}
+FOREIGN = FOREIGN_BY_VERSION[VERSION]
 HEX_AND_DIGITS = r"0[xX][0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\d+"
 # What stands before each part keeps the search linear: a run of letters is tried from its first alone.
 EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
@@ -119,7 +123,7 @@ def reason(event: Grouped, version: int = VERSION) -> Reason:
 
 
 def place_or_message(event: Grouped, version: int) -> tuple[str, str]:
-    where = place(event.stack_trace) if event.stack_trace else ""
+    where = place(event.stack_trace, version) if event.stack_trace else ""
     if where:
         return "frames", where
     return "message", VARYING[version].sub("#", event.error_message or event.message or "")
@@ -155,10 +159,11 @@ def digest(error_type: str, platform: str, what: str) -> str:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def place(stack_trace: str) -> str:
+def place(stack_trace: str, version: int) -> str:
     """Return the three innermost in-app frames as `file:function` lines, innermost first; empty without frames."""
     frames = frames_of(stack_trace)
-    own = [frame for frame in frames if FOREIGN.search(frame) is None]
+    foreign = FOREIGN_BY_VERSION[version]
+    own = [frame for frame in frames if foreign.search(frame) is None]
     return "\n".join((own or frames)[:INNERMOST])
 
 
