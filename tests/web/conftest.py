@@ -9,9 +9,20 @@ import pytest
 
 from headrace.kit import times
 from tests.conftest import PASSWORD
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, client, new_tenant, origin, tenant, tenant_of
+from tests.doors.conftest import (
+    Origin,
+    Tenant,
+    an_address,
+    bearer,
+    client,
+    more_settings,
+    new_tenant,
+    origin,
+    tenant,
+    tenant_of,
+)
 
-__all__ = ["client", "new_tenant", "origin", "tenant"]
+__all__ = ["client", "more_settings", "new_tenant", "origin", "tenant"]
 
 # What a browser sends with a form of the page it is on.
 OWN = {"Sec-Fetch-Site": "same-origin"}
