@@ -24,7 +24,7 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process says: how far it is, or its result, or its error and what sort of one that is."""
 
     progress: tuple[int, int | None, str | None] | None = None
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: str | None = None
     sort: str = ""
     after_seconds: float | None = None
