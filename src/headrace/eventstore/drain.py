@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from headrace.eventstore import quarantine, retention
+from headrace.eventstore import learning, quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.schema import string
 from headrace.eventstore.segments import Segment
@@ -20,6 +20,7 @@ from headrace.kit.times import HOUR, MINUTE
 log = logging.getLogger(__name__)
 
 TRIES_BEFORE_SIFTING = 3
+LEARNED_ROWS = 1_000_000  # After so many, or an hour, rollups are looked at again.
 LONGEST_PAUSE = 10.0  # Seconds between tries while the engine or the caller fails.
 
 
@@ -194,7 +195,8 @@ class Drain:
         self.stored_id = 0  # Ids below it, of this log, are searchable.
         self.segments = self.rows = self.failures = self.quarantined = 0
         self.trouble: str | None = None
-        self.tidied_at = 0
+        self.tidied_at = self.learned_at = self.learned_rows = self.filled_at = 0
+        self.filled = False
         self.thread = threading.Thread(target=self.run, name="drain", daemon=True)
 
     def start(self) -> None:
@@ -205,10 +207,12 @@ class Drain:
             segment = self.wal.next_sealed(0.2)
             if segment is not None:
                 self.persist(segment)
+                self.learn()
             elif self.finishing.is_set():
                 return
             else:
                 self.tidy()
+                self.fill_rollups()
 
     def tidy(self) -> None:
         """Once an hour, when nothing waits, let go what has expired."""
@@ -220,6 +224,29 @@ class Drain:
             retention.drop_expired(self.engine, now)
         except EngineError as problem:
             log.warning("Expired events could not be dropped: %s", problem)
+
+    def learn(self) -> None:
+        """Once an hour or a million rows, have rollups suit what comes."""
+        now = self.engine.clock()
+        if abs(now - self.learned_at) < HOUR and self.rows - self.learned_rows < LEARNED_ROWS:
+            return
+        self.learned_at, self.learned_rows = now, self.rows
+        try:
+            learning.learn(self.engine)
+            self.filled = False
+        except EngineError as problem:
+            log.warning("Rollups stay as they are: %s", problem)
+
+    def fill_rollups(self) -> None:
+        """Once a minute, when nothing waits, have the engine make rollups that a partition lacks, until none does."""
+        now = self.engine.clock()
+        if self.filled or abs(now - self.filled_at) < MINUTE:
+            return
+        self.filled_at = now
+        try:
+            self.filled = not learning.backfill(self.engine)
+        except EngineError as problem:
+            log.warning("Rollups could not be filled: %s", problem)
 
     def persist(self, segment: Segment) -> None:
         """Drain one segment, however long the engine or the caller fails; gives up only when stopped."""

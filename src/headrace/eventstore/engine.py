@@ -16,7 +16,7 @@ import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from headrace.eventstore import schema
+from headrace.eventstore import rollup, schema
 from headrace.kit import clock as wall
 from headrace.kit.times import DAY
 
@@ -41,6 +41,17 @@ OLDEST_SECONDS = 60.0
 OLDEST_DAY = """
 SELECT min(toUInt32OrZero(extract(partition, '[0-9]+'))) FROM system.parts
 WHERE active AND database = currentDatabase() AND table = 'events'"""
+
+GROUPS_SECONDS = 60.0
+# A part without a rollup is scanned for it, so one that few parts have helps little.
+GROUPS = """
+SELECT name, sum(covered), (
+  SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'events'
+) AS stored FROM (
+  SELECT name, 0 AS covered FROM system.projections WHERE database = currentDatabase() AND table = 'events'
+  UNION ALL SELECT name, parent_rows FROM system.projection_parts
+  WHERE active AND database = currentDatabase() AND table = 'events'
+) GROUP BY name"""
 
 
 class EngineError(Exception):
@@ -115,6 +126,9 @@ class Engine:
         self.closed = False
         self.asked = self.refused = 0
         self.oldest, self.oldest_until = 0, 0.0
+        self.grouped: frozenset[str] = frozenset()
+        self.grouped_until = 0.0
+        self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
         self.seconds = 0.0
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -142,6 +156,7 @@ class Engine:
             "output_format_json_quote_64bit_integers": 0,
             "output_format_json_escape_forward_slashes": 0,
             "max_memory_usage": options.memory_bytes // 2,
+            "optimize_use_projections": 0,  # To weigh them costs a millisecond; who can use one says so.
             **(settings or {}),
         }
         if comment:
@@ -203,6 +218,17 @@ class Engine:
     def arrived(self, received_at: int) -> None:
         """Note, before an insert, the oldest arrival in it."""
         self.oldest = min(self.oldest, received_at)
+
+    def groups(self) -> frozenset[str]:
+        """Return the rollups that most rows have; what is known of them is at most a minute old."""
+        if time.monotonic() >= self.grouped_until:
+            self.grouped = frozenset(
+                name
+                for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
+                if rows >= stored * rollup.LEAST_SHARE
+            )
+            self.grouped_until = time.monotonic() + GROUPS_SECONDS
+        return self.grouped
 
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""

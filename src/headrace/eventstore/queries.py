@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from headrace.eventstore import substring
+from headrace.eventstore import rollup, substring
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Compiled
@@ -121,7 +121,7 @@ COUNTED: Final[dict[str, str]] = {
     **{name: name for name in TEXTS if name != "stack_trace"},
     **{name: name for name in ("service", "host", "error_fingerprint", "method", "path")},
     "status_code": "if(status_code = 0, '', toString(status_code))",
-    "status_class": "if(status_code BETWEEN 200 AND 599, concat(toString(intDiv(status_code, 100)), 'xx'), '')",
+    "status_class": f"if({rollup.STATUS_CLASS} BETWEEN 2 AND 5, concat(toString({rollup.STATUS_CLASS}), 'xx'), '')",
 }
 ATTRIBUTE_FIELD: Final = "attributes."
 
@@ -141,7 +141,7 @@ CONDITIONS: Final = {
     "received_floor": "received_at >= {received_floor:Int64}",
     "levels": "level IN {levels:Array(String)}",
     "log_types": "log_type IN {log_types:Array(String)}",
-    "status_classes": "intDiv(status_code, 100) IN {status_classes:Array(UInt16)}",
+    "status_classes": f"{rollup.STATUS_CLASS} IN {{status_classes:Array(UInt16)}}",
     "environment": "environment = {environment:String}",
     "fingerprint": "error_fingerprint = {fingerprint:String}",
 }
@@ -167,6 +167,54 @@ def where(selection: Selection) -> tuple[str, dict[str, Any]]:
         parts.append(selection.search.sql)
         params.update(selection.search.params)
     return " AND ".join(parts), params
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Conditions that no event fulfils twice, which together are a selection: the first may be one of a rollup."""
+
+    conditions: tuple[str, ...]
+    params: dict[str, Any]
+    settings: dict[str, str | float]
+
+    def each(self, shown: str, grouped: str = "") -> str:
+        """Return SQL of the rows that `shown` gives for each condition; what is counted twice has to be added up."""
+        end = f" GROUP BY {grouped}" if grouped else ""
+        return " UNION ALL ".join(f"SELECT {shown} FROM events WHERE {one}{end}" for one in self.conditions)
+
+    @property
+    def from_rollup(self) -> bool:
+        return bool(self.settings)
+
+
+def asked(engine: Engine, selection: Selection, columns: Iterable[str | None]) -> Asked:
+    """Cut a question about these columns so that a rollup answers what it can. A column None is in no rollup."""
+    condition, params = where(selection)
+    wanted = list(columns)
+    plain = [column for column in wanted if column is not None]
+    times = rollup.cut(selection)
+    if times is None or len(plain) < len(wanted) or not rollup.can_count(selection, plain, engine.groups()):
+        return Asked((condition,), params, {})
+    timeless = {"ts_from": None, "ts_to": None, "received_from": None, "received_to": None, "received_floor": None}
+    others, _ = where(msgspec.structs.replace(selection, **timeless))
+    whole, edges = times
+    settings = rollup.SETTINGS
+    if any(column.startswith("attributes[") for column in plain):
+        settings = rollup.ATTRIBUTE_SETTINGS
+    conditions = (f"{others} AND {whole}", *(f"{condition} AND {edge}" for edge in edges))
+    return Asked(conditions, params, dict(settings))
+
+
+def whole_quarters(width_us: int) -> Iterable[str | None]:
+    """Return the columns that buckets of this width need of a rollup: none, or one that no rollup has."""
+    return (None,) if width_us % rollup.QUARTER else ()
+
+
+def rolled(field: str | None) -> str | None:
+    """Return the column by which a rollup may know a field, None where none does."""
+    if field is None or not field.startswith(ATTRIBUTE_FIELD):
+        return {"status_class": rollup.STATUS_CLASS}.get(field or "", field)
+    key = field.removeprefix(ATTRIBUTE_FIELD)
+    return rollup.attribute(key) if rollup.can_name(key) else None
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -314,8 +362,10 @@ def between(
 
 
 def count(engine: Engine, selection: Selection, *, comment: str = "") -> int:
-    condition, params = where(selection)
-    return engine.one(f"SELECT count() FROM events WHERE {condition}", params, row=tuple[int], comment=comment)[0]
+    question = asked(engine, selection, ())
+    sql = f"SELECT sum(rows) FROM ({question.each('count() AS rows')})"
+    ((rows,),) = engine.query(sql, question.params, row=tuple[int], settings=question.settings, comment=comment)
+    return rows
 
 
 def count_by(
@@ -325,18 +375,21 @@ def count_by(
 
     `field` is one of COUNTED, or `attributes.<key>`, whose values are JSON text. Raises KeyError for an unknown field.
     """
-    condition, params = where(selection)
-    if field.startswith(ATTRIBUTE_FIELD):
-        value, params["field"] = "attributes[{field:String}]", field.removeprefix(ATTRIBUTE_FIELD)
-    else:
+    question = asked(engine, selection, (rolled(field),))
+    params = question.params
+    if not field.startswith(ATTRIBUTE_FIELD):
         value = COUNTED[field]
-    if field not in NAMED:
-        condition += f" AND {value} != ''"
+    elif question.from_rollup:
+        value = rollup.attribute(field.removeprefix(ATTRIBUTE_FIELD))
+    else:
+        value, params = "attributes[{field:String}]", params | {"field": field.removeprefix(ATTRIBUTE_FIELD)}
+    present = "" if field in NAMED else " WHERE value != ''"
     found = engine.query(
-        f"SELECT {value} AS value, count() AS rows FROM events WHERE {condition}"
+        f"SELECT value, sum(n) AS rows FROM ({question.each(f'{value} AS value, count() AS n', 'value')}){present}"
         f" GROUP BY value ORDER BY rows DESC, value LIMIT {limit}",
         params,
         row=tuple[str, int],
+        settings=question.settings,
         comment=comment,
     )
     return [("" if text == EMPTY else text, rows) for text, rows in found]
@@ -345,24 +398,34 @@ def count_by(
 def count_by_each(
     engine: Engine, selection: Selection, fields: Sequence[str], *, limit: int = 100, comment: str = ""
 ) -> dict[str, list[tuple[str, int]]]:
-    """Return what `count_by` does for each of several fields of COUNTED, in one pass over the events."""
-    condition, params = where(selection)
+    """Return what `count_by` does for each of several fields of COUNTED, in one pass, or one for each rollup."""
+    counted: dict[str, list[tuple[str, int]]] = {}
+    if rollup.cut(selection) is not None:
+        parts = rollup.together({field: rolled(field) for field in fields}, selection, engine.groups())
+        if len(parts) > 1:
+            for part in parts:
+                counted |= count_by_each(engine, selection, part, limit=limit, comment=comment)
+            return {field: counted[field] for field in fields}
+    question = asked(engine, selection, map(rolled, fields))
     names = [f"v{number}" for number in range(len(fields))]
     values = ", ".join(f"{COUNTED[field]} AS {name}" for field, name in zip(fields, names, strict=True))
     texts = ", ".join(f"toString({name})" for name in names)
     listed, sets = ", ".join(names), ", ".join(f"({name})" for name in names)
+    counted_once = question.each(f"{values}, count() AS n", listed) if question.from_rollup else ""
+    source = counted_once or question.each(f"{values}, 1 AS n")
     # One row more of each: the one without a value, which is left out below.
     found = engine.query(
-        f"SELECT place, [{texts}] AS texts, rows FROM (SELECT grouping({listed}) AS place, {listed}, count() AS rows"
-        f" FROM (SELECT {values} FROM events WHERE {condition}) GROUP BY GROUPING SETS ({sets}))"
+        f"SELECT place, [{texts}] AS texts, rows FROM (SELECT grouping({listed}) AS place, {listed}, sum(n) AS rows"
+        f" FROM ({source}) GROUP BY GROUPING SETS ({sets}))"
         f" ORDER BY place, rows DESC, {listed} LIMIT {limit + 1} BY place",
-        params,
+        question.params,
         row=tuple[int, list[str], int],
+        settings=question.settings,
         comment=comment,
     )
     # `place` has a bit for each name, the first one highest, and the bit of the one that was grouped by is not set.
     places = {(1 << len(fields)) - 1 - (1 << (len(fields) - 1 - number)): number for number in range(len(fields))}
-    counted: dict[str, list[tuple[str, int]]] = {field: [] for field in fields}
+    counted = {field: [] for field in fields}
     for place, row, rows in found:
         number = places[place]
         field, text = fields[number], row[number]
@@ -381,17 +444,15 @@ def histogram(
     comment: str = "",
 ) -> list[Bucket]:
     """Return the buckets that hold rows, oldest first, aligned to 1970; `split` by a field of COUNTED."""
-    condition, params = where(selection)
+    question = asked(engine, selection, [*whole_quarters(width_us), *([rolled(split)] if split else [])])
     shift = -(-YEAR_1 // width_us) * width_us  # Makes every time positive, as the division rounds towards zero.
-    start = f"intDiv({column} + {shift}, {width_us}) * {width_us} - {shift} AS start"
-    if split is None:
-        sql = f"SELECT {start}, count() FROM events WHERE {condition} GROUP BY start ORDER BY start"
-    else:
-        sql = (
-            f"SELECT {start}, count(), {COUNTED[split]} AS value FROM events WHERE {condition}"
-            " GROUP BY start, value ORDER BY start, value"
-        )
-    return engine.query(sql, params, row=Bucket, comment=comment)
+    at = rollup.moment(column) if question.from_rollup else column
+    shown, keys = f"intDiv({at} + {shift}, {width_us}) * {width_us} - {shift} AS start, count() AS n", "start"
+    if split is not None:
+        shown, keys = f"{shown}, {COUNTED[split]} AS value", "start, value"
+    values = keys.removeprefix("start")
+    sql = f"SELECT start, sum(n){values} FROM ({question.each(shown, keys)}) GROUP BY {keys} ORDER BY {keys}"
+    return engine.query(sql, question.params, row=Bucket, settings=question.settings, comment=comment)
 
 
 def top_messages(

@@ -5,6 +5,7 @@ The same statements serve the embedded engine and a ClickHouse server. Every one
 
 from typing import Final
 
+from headrace.eventstore import rollup
 from headrace.eventstore.search import TEXT
 from headrace.kit.times import DAY
 
@@ -80,6 +81,8 @@ COLUMNS: Final = f"""
 # machine in CPU; LowCardinality groups faster. Sorting by service first saves 2 % of disk and makes "the latest 50"
 # read whole five-minute blocks; sorted by time it reads one granule, and pages by (ts, id) follow the key.
 #
+# The engine rebuilds a part's rollups when rows of it are deleted.
+#
 # Small parts are compact, one file for all columns: with a file per column and map bucket, creating and deleting files
 # was 5 us of kernel time a row. Attributes have a bloom filter, not a text index: postings of ids that occur once cost
 # 0.5 us a row at the insert, 1 us at each merge and 15 bytes of disk.
@@ -95,7 +98,8 @@ CREATE TABLE IF NOT EXISTS events (
   INDEX i_duration duration_ms TYPE minmax GRANULARITY 1,
   INDEX i_fingerprint error_fingerprint TYPE bloom_filter(0.01) GRANULARITY 1,
   INDEX i_items attr_items TYPE bloom_filter(0.01) GRANULARITY 1,
-  INDEX i_text text TYPE text(tokenizer = 'splitByNonAlpha')
+  INDEX i_text text TYPE text(tokenizer = 'splitByNonAlpha'),
+  {", ".join(f"PROJECTION {group} ({rollup.body(group)})" for group in rollup.GROUPS)}
 ) ENGINE = MergeTree
 PARTITION BY (intDiv(received_at, {DAY}), retention_days)
 ORDER BY (tenant, project, ts, id)
@@ -109,6 +113,7 @@ SETTINGS
   old_parts_lifetime = 480,
   min_free_disk_ratio_to_perform_insert = 0.02,
   min_bytes_for_wide_part = 268435456,
+  lightweight_mutation_projection_mode = 'rebuild',
   ttl_only_drop_parts = 1
 """
 
@@ -138,7 +143,10 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 
 # What a store of an earlier release lacks: entry i brings it to version i + 1. Additive only, each harmless when run
 # twice, as a process may stop between the statement and the note that it ran.
-MIGRATIONS: Final[tuple[str, ...]] = ()
+MIGRATIONS: Final[tuple[str, ...]] = (
+    "ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'rebuild'",
+    "ALTER TABLE events " + ", ".join(rollup.addition(group) for group in rollup.GROUPS),
+)
 
 EVENT_FIELDS: Final = (
     "timestamp DateTime64(6), level String, log_type String, importance String, "

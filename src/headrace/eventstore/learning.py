@@ -1,0 +1,97 @@
+"""Learning: which attributes are worth a rollup, which rollups have too many values, and parts that lack one.
+
+Nothing here changes an answer, only how soon it comes. `rollup` says what a rollup is.
+"""
+
+import logging
+from typing import Any, Final
+
+from headrace.eventstore import rollup
+from headrace.eventstore.engine import Engine
+from headrace.eventstore.statistics import NOT_COMPARED
+from headrace.kit.times import DAY, HOUR
+
+log = logging.getLogger(__name__)
+
+MOST_ATTRIBUTES: Final = 8  # All projects together: each costs a file or two of a part, and CPU at every insert.
+MOST_VALUES: Final = 100
+LONGEST_VALUE: Final = 64
+LEAST_SHARE: Final = 0.05  # Of the sampled rows, that have the attribute.
+SAMPLE: Final = 50_000
+LEAST_SAMPLE: Final = 2_000
+# A rollup that has a row for fewer than five events costs more than it spares; before so many rows nobody can tell.
+MOST_ROWS_SHARE: Final = 0.2
+JUDGED_ROWS: Final = 1_000_000
+
+SIZES: Final = """
+SELECT name, sum(rows), sum(parent_rows) FROM system.projection_parts
+WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY name"""
+
+# Newest first: what is asked for is mostly of today.
+LACKING: Final = """
+SELECT partition_id FROM system.parts
+LEFT JOIN (
+  SELECT parent_name, count() AS has FROM system.projection_parts
+  WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY parent_name
+) AS own ON own.parent_name = name
+WHERE active AND database = currentDatabase() AND table = 'events'
+  AND has < (SELECT count() FROM system.projections WHERE database = currentDatabase() AND table = 'events')
+ORDER BY partition DESC LIMIT 1"""
+UNDER_WAY: Final = """
+SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'events' AND NOT is_done"""
+
+
+def learn(engine: Engine) -> None:
+    """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError."""
+    there = known(engine)
+    for group, rows, events in engine.query(SIZES, row=tuple[str, int, int]):
+        if group in there and events >= JUDGED_ROWS and rows > events * MOST_ROWS_SHARE:
+            engine.command(f"ALTER TABLE events DROP PROJECTION IF EXISTS {group}")
+            engine.unfit.add(group)
+            there.discard(group)
+            log.info("The rollup %s had %d rows for %d events; dropped", group, rows, events)
+    room = MOST_ATTRIBUTES - sum(rollup.attribute_of(group) is not None for group in there)
+    wanted = [group for group in candidates(engine) if group not in there and group not in engine.unfit][: max(room, 0)]
+    for group in wanted:
+        engine.command(f"ALTER TABLE events {rollup.addition(group)}")
+        log.info("Attribute %r has a rollup from now on", rollup.attribute_of(group))
+
+
+def known(engine: Engine) -> set[str]:
+    sql = "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = 'events'"
+    return {name for (name,) in engine.query(sql, row=tuple[str])}
+
+
+def candidates(engine: Engine) -> list[str]:
+    """Return rollups of attributes that many recent events have, with few values, most common first."""
+    now = engine.clock()
+    for since in (now - HOUR, now - DAY):
+        params: dict[str, Any] = {"since": since, "never": list(NOT_COMPARED)}
+        sql = (
+            "WITH (SELECT count() FROM sampled) AS size,"
+            " sampled AS (SELECT attributes::Array(Tuple(String, String)) AS items FROM events"
+            f" WHERE received_at >= {{since:Int64}} LIMIT {SAMPLE})"
+            " SELECT items.1 AS key, any(size) FROM sampled ARRAY JOIN items"
+            " WHERE key NOT IN {never:Array(String)}"
+            " GROUP BY key"
+            f" HAVING count() >= size * {LEAST_SHARE} AND uniqExact(items.2) <= {MOST_VALUES}"
+            f" AND max(length(items.2)) <= {LONGEST_VALUE} AND size >= {LEAST_SAMPLE}"
+            " AND countIf(startsWith(items.2, '{') OR startsWith(items.2, '[')) = 0"
+            f" ORDER BY count() DESC, key LIMIT {4 * MOST_ATTRIBUTES}"
+        )
+        found = engine.query(sql, params, row=tuple[str, int], settings={"max_threads": 1})
+        if found:
+            return [rollup.group_of(key) for key, _ in found if rollup.can_name(key)]
+    return []
+
+
+def backfill(engine: Engine) -> bool:
+    """Have the engine make in the background what the newest partition lacks; tells whether it lacked anything."""
+    if engine.one(UNDER_WAY, row=tuple[int]) != (0,):
+        return True
+    for (partition,) in engine.query(LACKING, row=tuple[str]):
+        made = ", ".join(f"MATERIALIZE PROJECTION {group} IN PARTITION ID '{partition}'" for group in known(engine))
+        engine.command(f"ALTER TABLE events {made}")
+        log.info("Rollups of partition %s are being made", partition)
+        return True
+    return False

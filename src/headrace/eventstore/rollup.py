@@ -1,0 +1,145 @@
+"""Rollup: counts per quarter of an hour that the engine keeps beside the events, and how a question is cut to use them.
+
+They are aggregating projections of `events`: each part holds its own, made when the part is written, merged, or has
+rows deleted, so they agree with the rows whatever happens to a part. Which attributes have one is the work of
+`learning`. A part that lacks one is scanned.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from headrace.kit.times import MINUTE
+
+if TYPE_CHECKING:
+    from headrace.eventstore.queries import Selection
+
+QUARTER: Final = 15 * MINUTE
+ORIGIN: Final = 62_135_596_800_000_000  # Microseconds from the year 1 to 1970; a whole number of quarters.
+# Of all rows, that a rollup has to cover for a question to be cut for it.
+LEAST_SHARE: Final = 0.5
+# Of a shorter stretch the rows themselves are few.
+LEAST_QUARTERS: Final = 4
+
+STATUS_CLASS: Final = "intDiv(status_code, 100)"
+# Columns that go together: a combination of those in one group costs one row a quarter, so they depend on each other.
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "by_level": ("level", "log_type", "importance", "environment", STATUS_CLASS),
+    "by_place": ("service", "host"),
+    "by_release": ("release", "platform", "platform_version", "sdk_version"),
+    "by_kind": ("error_type", "method", "status_code"),
+}
+OF_ATTRIBUTE: Final = "by_attribute_"
+LONGEST_KEY: Final = 64  # Bytes; the name of a file is made of it.
+
+# Field of a selection -> the columns that its condition reads.
+FILTERED: Final[dict[str, tuple[str, ...]]] = {
+    "levels": ("level",),
+    "log_types": ("log_type",),
+    "status_classes": (STATUS_CLASS,),
+    "environment": ("environment",),
+    "errors": ("level", "log_type"),
+}
+UNCOUNTED: Final = ("fingerprint", "text", "search")
+
+# What a question needs to be answered from a rollup; an attribute's column must not be read by its own file.
+SETTINGS: Final[dict[str, str | float]] = {"optimize_use_projections": 1}
+ATTRIBUTE_SETTINGS: Final = SETTINGS | {"optimize_functions_to_subcolumns": 0}
+
+
+def quarter(column: str) -> str:
+    """Return SQL of the number of a time's quarter, counted from the year 1."""
+    return f"intDiv({column} + {ORIGIN}, {QUARTER})"
+
+
+def moment(column: str) -> str:
+    """Return SQL of the beginning of a time's quarter."""
+    return f"({quarter(column)} * {QUARTER} - {ORIGIN})"
+
+
+def attribute(key: str) -> str:
+    """Return SQL of an attribute's JSON text, empty when absent."""
+    return "attributes['" + key.replace("\\", "\\\\").replace("'", "\\'") + "']"
+
+
+def can_name(key: str) -> bool:
+    """Tell whether an attribute may have a rollup of its own."""
+    return 0 < len(key.encode(errors="replace")) <= LONGEST_KEY and "\0" not in key
+
+
+def group_of(key: str) -> str:
+    return OF_ATTRIBUTE + key.encode().hex()
+
+
+def attribute_of(group: str) -> str | None:
+    return bytes.fromhex(group.removeprefix(OF_ATTRIBUTE)).decode() if group.startswith(OF_ATTRIBUTE) else None
+
+
+def columns_of(group: str) -> tuple[str, ...]:
+    """Return the columns that a group counts, none of a group that this release does not know."""
+    key = attribute_of(group)
+    return GROUPS.get(group, ()) if key is None else (attribute(key),)
+
+
+def body(group: str) -> str:
+    """Return the SELECT of a group's projection."""
+    keys = ", ".join(("tenant", "project", quarter("ts"), quarter("received_at"), *columns_of(group)))
+    return f"SELECT {keys}, count(), min(ts), max(ts) GROUP BY {keys}"
+
+
+def addition(group: str) -> str:
+    return f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
+
+
+def can_count(selection: "Selection", columns: Iterable[str], groups: Collection[str]) -> bool:
+    """Tell whether one of the groups has all that a selection and these columns ask for."""
+    if any(getattr(selection, name) is not None for name in UNCOUNTED):
+        return False
+    needed = set(columns)
+    for name, read in FILTERED.items():
+        if getattr(selection, name) not in (None, (), False):
+            needed.update(read)
+    return any(needed <= set(columns_of(group)) for group in groups)
+
+
+def together(fields: Mapping[str, str | None], selection: "Selection", groups: Collection[str]) -> list[list[str]]:
+    """Return which fields are counted at once: those of one group, and those of none. Values are their columns."""
+    parts: dict[str, list[str]] = {}
+    for field, column in fields.items():
+        known = [group for group in groups if column is not None and can_count(selection, (column,), (group,))]
+        parts.setdefault(min(known, default=""), []).append(field)
+    return list(parts.values())
+
+
+def cut(selection: "Selection") -> tuple[str, list[str]] | None:
+    """Return conditions on time of the whole quarters of a selection, and of what is left; None where that is most.
+
+    They go with the selection's other conditions: the first without its times, the others with them.
+    """
+    lows = [bound for bound in (selection.received_from, selection.received_floor) if bound is not None]
+    of_ts = within("ts", selection.ts_from, selection.ts_to)
+    of_arrival = within("received_at", max(lows, default=None), selection.received_to)
+    if of_ts is None or of_arrival is None:
+        return None
+    (inner, outer), (inner_arrival, outer_arrival) = of_ts, of_arrival
+    edges = [f"({' OR '.join(outer)})"] if outer else []
+    if outer_arrival:
+        edges.append(" AND ".join([*(f"NOT ({one})" for one in outer), f"({' OR '.join(outer_arrival)})"]))
+    return " AND ".join(inner + inner_arrival) or "1", edges
+
+
+def within(column: str, first: int | None, last: int | None) -> tuple[list[str], list[str]] | None:
+    """Return conditions of the whole quarters between two moments, and of what lies around these."""
+    begin = None if first is None else -(-(first + ORIGIN) // QUARTER)
+    end = None if last is None else (last + 1 + ORIGIN) // QUARTER
+    if begin is not None and end is not None and end - begin < LEAST_QUARTERS:
+        return None
+    inner, outer = [], []
+    if begin is not None and first is not None:
+        inner.append(f"{quarter(column)} >= {begin}")
+        if begin * QUARTER - ORIGIN > first:
+            outer.append(f"{column} < {begin * QUARTER - ORIGIN}")
+    if end is not None and last is not None:
+        inner.append(f"{quarter(column)} < {end}")
+        if end * QUARTER - ORIGIN <= last:
+            outer.append(f"{column} >= {end * QUARTER - ORIGIN}")
+    return inner, outer

@@ -1,0 +1,53 @@
+"""Which attributes get a rollup, when one goes, and that parts of before are filled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headrace.eventstore import learning, queries, rollup
+from headrace.eventstore.engine import Engine
+from headrace.eventstore.queries import Selection
+from tests.eventstore.conftest import ARRIVAL, SegmentOf, event, group
+
+REGION = rollup.group_of("region")
+
+
+def test_attributes_with_few_values_are_learned(
+    engine: Engine, tenant: int, segment_of: SegmentOf, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    lines = [
+        event(
+            ARRIVAL - number * 1_000_000,
+            attributes={"region": f"r{number % 3}", "id": number, "o": {"a": 1}, "service": "s", "text": "x" * 100}
+            | ({"rare": 1} if number % 50 == 0 else {}),
+        )
+        for number in range(3000)
+    ]
+    before = segment_of([group(tenant, lines)])
+    engine.insert_segment(before.path, token=before.name)
+    engine.command("ALTER TABLE events DROP PROJECTION by_place")  # As a folder of an earlier release has none.
+    assert learning.candidates(engine) == [REGION]
+    learning.learn(engine)
+    assert learning.known(engine) == {*rollup.GROUPS, REGION} - {"by_place"}
+    engine.command(f"ALTER TABLE events {rollup.addition('by_place')}")
+    after = segment_of([group(tenant, lines[:10])])
+    engine.insert_segment(after.path, token=after.name)
+    engine.grouped_until = 0.0
+    assert REGION not in engine.groups()  # One of two parts has it.
+    selection = Selection(tenant=tenant, project=7)
+    found = [('"r0"', 1004), ('"r1"', 1003), ('"r2"', 1003)]
+    assert queries.count_by(engine, selection, "attributes.region") == found
+    until(lambda: not learning.backfill(engine))
+    engine.grouped_until = 0.0
+    assert {REGION, "by_place"} <= engine.groups()
+    assert queries.count_by(engine, selection, "attributes.region") == found
+
+    # Three values in 3010 events fit; they would not if a fifth of a thousandth was the most.
+    monkeypatch.setattr(learning, "JUDGED_ROWS", 1000)
+    monkeypatch.setattr(learning, "MOST_ROWS_SHARE", 0.004)
+    learning.learn(engine)
+    assert REGION not in learning.known(engine)
+    learning.learn(engine)
+    assert REGION not in learning.known(engine)  # Nor is it learned again.
+    assert queries.count_by(engine, selection, "attributes.region") == found
