@@ -91,12 +91,46 @@ def announce(house: House) -> None:
 
 
 def start_jobs(house: House) -> None:
-    """Say what kinds of jobs there are, and run them here unless other processes do."""
+    """Run jobs here unless other processes do."""
+    define_kinds(house)
     jobs.watch(house)
-    workflows.define_kinds(house)
-    alerts.define(house)
     if house.settings.jobs_workers:
         house.part(jobs.Engine).start()
+
+
+def define_kinds(house: House) -> None:
+    """Say what kinds of jobs there are."""
+    jobs.define(house, webhooks.kind(house))
+    jobs.define(house, webhooks.resending_kind())
+    workflows.define_kinds(house, webhooks.job_ended)
+    alerts.define(house)
+
+
+def open_worker(settings: Settings) -> House:
+    """Open what jobs need, and run them: no requests, no event store. Kinds that ask the store are left to servers.
+
+    Raises SettingError, OldSchemaError and UnreachableError; nothing stays open then.
+    """
+    with ExitStack() as opened:
+        db = rooms.open_database(settings)
+        opened.callback(db.close)
+        limits = Limits.open(settings, wall.now)
+        nothing: Any = None
+        house = House.open(settings, limits=limits, store=nothing, counters=Counters(), db=db)
+        opened.callback(house.part(Outward).close)
+        announce(house)
+        define_kinds(house)
+        jobs.leave(house, alerts.evaluating.KIND)
+        house.part(jobs.Engine).start()
+        opened.pop_all()
+    return house
+
+
+def close_worker(house: House) -> None:
+    """Let what runs end, give the rest back."""
+    house.part(jobs.Engine).stop()
+    house.part(Outward).close()
+    house.close()
 
 
 def recover(house: House) -> None:

@@ -31,6 +31,7 @@ PROJECT: Foreign = (403, NOBODY)
 ALERT = {"kind": "absence", "project_id": 1}
 NO_WORKFLOW: Foreign = (404, "Workflow not found")
 NO_ALERT: Foreign = (404, "Alert not found")
+NO_JOB: Foreign = (404, "Job not found")
 NO_SEARCH: Foreign = (404, "Saved search not found")
 NO_DELETION: Foreign = (404, "Deletion not found")
 NO_APP: Foreign = (404, "application with this id does not exist")
@@ -173,6 +174,11 @@ CASES: dict[tuple[str, str, str], Case] = {
         "/api/v1/alerts/1/mute", {"until": "2099-01-01"}, foreign=NO_ALERT
     ),
     ("native", "POST", "/api/v1/alerts/{id}/unmute"): Case("/api/v1/alerts/1/unmute", foreign=NO_ALERT),
+    ("native", "GET", "/api/v1/jobs"): Case("/api/v1/jobs"),
+    ("native", "GET", "/api/v1/jobs/counts"): Case("/api/v1/jobs/counts"),
+    ("native", "GET", "/api/v1/jobs/{job_id}"): Case("/api/v1/jobs/1", foreign=NO_JOB),
+    ("native", "POST", "/api/v1/jobs/{job_id}/cancel"): Case("/api/v1/jobs/1/cancel", foreign=NO_JOB),
+    ("native", "POST", "/api/v1/jobs/{job_id}/retry"): Case("/api/v1/jobs/1/retry", foreign=NO_JOB),
     ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches?project_id={project_id}", foreign=PROJECT),
     ("native", "POST", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", {"name": "S", "project_id": 1}),
     ("native", "GET", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),

@@ -36,6 +36,10 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import serve
 
             return serve.run
+        case "worker":
+            from headrace.cli import worker
+
+            return worker.run
         case "import":
             from headrace.cli import importing
 

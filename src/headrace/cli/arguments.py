@@ -70,6 +70,8 @@ def _serving(verbs: Any) -> None:
     _settings(
         _verb(verbs, "demo", text, "Takes what `headrace serve` takes. Secrets are printed once, at the first start.")
     )
+    text = "Run jobs and nothing else, beside servers on the same PostgreSQL."
+    _settings(_verb(verbs, "worker", text, "Takes what `headrace serve` takes; SIGTERM stops it politely."))
 
 
 def _settings(verb: Parser) -> None:

@@ -26,6 +26,7 @@ from headrace.core.jobs.record import (
     Page,
     Retry,
     define,
+    leave,
 )
 from headrace.core.jobs.scheduler import schedule, unschedule
 from headrace.core.jobs.states import FINAL, LIVE, STATES
@@ -62,6 +63,7 @@ __all__ = [
     "hand_over",
     "heartbeat",
     "lease",
+    "leave",
     "list_all",
     "pause",
     "paused",

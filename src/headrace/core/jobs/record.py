@@ -132,3 +132,9 @@ def define(house: House, kind: Kind) -> None:
     if kind.name in kinds:
         raise ValueError(f"the kind of job {kind.name!r} is defined twice")
     kinds[kind.name] = kind
+
+
+def leave(house: House, name: str) -> None:
+    """Let other processes run a kind; this one enqueues it and looks after it all the same."""
+    kinds = house.part(Kinds)
+    kinds.named[name] = msgspec.structs.replace(kinds[name], run=None)

@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import alerts, auth, searches, workers, workflows
+from headrace.doors.native import alerts, auth, jobs, searches, workers, workflows
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
@@ -11,7 +11,13 @@ API = "/api/v1/"
 NOUNS = frozenset(
     {"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers", "workflow-definitions"}
 )
-ROUTES: tuple[HTTPRouteHandler, ...] = (*alerts.ROUTES, *searches.ROUTES, *workflows.ROUTES, *workers.ROUTES)
+ROUTES: tuple[HTTPRouteHandler, ...] = (
+    *alerts.ROUTES,
+    *jobs.ROUTES,
+    *searches.ROUTES,
+    *workflows.ROUTES,
+    *workers.ROUTES,
+)
 
 
 def owns(method: str, path: str, query: bytes) -> bool:

@@ -1,0 +1,124 @@
+"""Jobs of the organization: listed, looked at, cancelled, replayed, counted. Rules are core's."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromPath, QueryParameter
+from msgspec import Meta
+
+from headrace.core import jobs, rules
+from headrace.core.jobs.reading import MOST
+from headrace.kit import times
+from headrace.wire.door import Incoming, terms
+
+TAGS = ["jobs"]
+READ, WRITE = ("jobs", "read"), ("jobs", "write")
+TIMES = ("run_at", "created_at", "started_at", "finished_at")
+
+Time = Annotated[str, Meta(description="ISO 8601, UTC")]
+# `state` itself is a word of the framework.
+State = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": list(jobs.STATES)})]
+Word = Annotated[str | None, QueryParameter(max_length=255)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
+Before = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST, description="`before` of the last page")]
+
+
+class JobOut(msgspec.Struct, kw_only=True):
+    """`token` is the job's id where other APIs show it; `fence` names the attempt that runs now, or ran last."""
+
+    id: int
+    token: str
+    fence: str
+    kind: str
+    name: str | None
+    view: str | None
+    state: Annotated[str, Meta(extra_json_schema={"enum": list(jobs.STATES)})]
+    priority: int
+    payload: Any
+    attempt: int
+    tries: int
+    progress_done: int | None
+    progress_total: int | None
+    progress_message: str | None
+    result: Any
+    error: str | None
+    callback_url: str | None
+    run_at: Time
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class JobList(msgspec.Struct):
+    """Newest first; `before` is null on the last page."""
+
+    jobs: Sequence[JobOut]
+    before: int | None
+
+
+class Counts(msgspec.Struct):
+    """By state; those in which jobs are over are of all time."""
+
+    counts: dict[str, int]
+
+
+@get("/api/v1/jobs", opt=terms("A", READ), tags=TAGS, sync_to_thread=True)
+def list_all(
+    call: Incoming,
+    in_state: State = None,
+    kind: Word = None,
+    name: Word = None,
+    limit: Limit = 50,
+    before: Before = None,
+) -> JobList:
+    """List jobs. `state=failed` are the dead letters."""
+    page = jobs.list_all(call.house, call.who, state=in_state, kind=kind, name=name, limit=limit, before=before)
+    return JobList([out(one) for one in page.jobs], page.before)
+
+
+@get("/api/v1/jobs/counts", opt=terms("A", READ), tags=TAGS, sync_to_thread=True)
+def counts(call: Incoming) -> Counts:
+    """Count jobs by state."""
+    return Counts(jobs.counts(call.house, call.who))
+
+
+@get("/api/v1/jobs/{job_id:str}", opt=terms("A", READ, errors=(404,)), tags=TAGS, sync_to_thread=True)
+def get_one(call: Incoming, job_id: FromPath[str]) -> JobOut:
+    """Return one job."""
+    return out(jobs.get(call.house, call.who, job_id=rules.path_id(job_id, "job_id")))
+
+
+@post(
+    "/api/v1/jobs/{job_id:str}/cancel",
+    opt=terms("A", WRITE, errors=(404, 409)),
+    tags=TAGS,
+    status_code=200,
+    sync_to_thread=True,
+)
+def cancel(call: Incoming, job_id: FromPath[str]) -> JobOut:
+    """Cancel a job; one that runs is `cancelling` until it has stopped."""
+    return out(jobs.cancel(call.house, call.who, job_id=rules.path_id(job_id, "job_id")))
+
+
+@post(
+    "/api/v1/jobs/{job_id:str}/retry",
+    opt=terms("A", WRITE, errors=(404, 409)),
+    tags=TAGS,
+    status_code=200,
+    sync_to_thread=True,
+)
+def retry(call: Incoming, job_id: FromPath[str]) -> JobOut:
+    """Have a failed or cancelled job run again."""
+    return out(jobs.retry(call.house, call.who, job_id=rules.path_id(job_id, "job_id")))
+
+
+def out(job: jobs.Job) -> JobOut:
+    fields = {name: getattr(job, name) for name in JobOut.__struct_fields__}
+    for name in TIMES:
+        fields[name] = None if fields[name] is None else times.show(fields[name])
+    return JobOut(**fields)
+
+
+ROUTES = (list_all, counts, get_one, cancel, retry)
