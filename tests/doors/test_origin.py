@@ -185,7 +185,7 @@ def unknown_to_3_0(node: Any) -> list[Any]:
     if not isinstance(node, dict):
         return []
     words = {"$defs", "$schema", "const", "contentEncoding", "contentMediaType", "patternProperties", "prefixItems"}
-    found = sorted(words & node.keys())
+    found: list[Any] = sorted(words & node.keys())
     exclusive = [node[name] for name in ("exclusiveMinimum", "exclusiveMaximum") if name in node]
     found += [one for one in exclusive if not isinstance(one, bool)]
     if isinstance(node.get("type"), list) or node.get("type") == "null" or ("$ref" in node and len(node) > 1):

@@ -8,6 +8,7 @@ from litestar.params import FromPath
 from headrace.core import audit, jobs, workflows
 from headrace.core.jobs import Job
 from headrace.core.refusals import Refusal
+from headrace.core.rules import choice
 from headrace.doors.levqor import shapes
 from headrace.doors.levqor.users import missing
 from headrace.kit.times import SECOND
@@ -18,7 +19,7 @@ from headrace.wire.repeats import once
 
 TAGS = ["jobs"]
 INTAKE = "/api/v1/intake"
-PRIORITIES = {"low": jobs.LOW, "normal": jobs.NORMAL, "high": jobs.HIGH, None: jobs.NORMAL}
+PRIORITIES = dict(zip(shapes.PRIORITIES, (jobs.LOW, jobs.NORMAL, jobs.HIGH), strict=True))
 # The engine's states in the document's words; a job that was called off is one that failed.
 STATUS: dict[str, shapes.Status] = {
     "scheduled": "queued",
@@ -38,6 +39,7 @@ async def intake(call: Call) -> Answer:
 
 async def take(call: Call) -> Answer:
     sent = jsons.decode(call.body, shapes.NewJob)
+    priority = choice("normal" if sent.priority is None else sent.priority, "priority", PRIORITIES)
     async with asyncio.timeout(call.house.settings.request_seconds):
         job = await asyncio.to_thread(
             workflows.start,
@@ -45,7 +47,7 @@ async def take(call: Call) -> Answer:
             call.who,
             workflow=sent.workflow,
             payload=sent.payload,
-            priority=PRIORITIES[sent.priority],
+            priority=PRIORITIES[priority],
             callback_url=sent.callback_url,
             view=shapes.VIEW,
         )

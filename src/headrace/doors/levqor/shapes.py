@@ -8,7 +8,7 @@ from msgspec import Meta
 from headrace.core.people import Person
 from headrace.kit.times import SECOND
 
-Priority = Literal["low", "normal", "high"]
+PRIORITIES = ("low", "normal", "high")
 Status = Literal["queued", "running", "succeeded", "failed"]
 Seconds = Annotated[int, Meta(description="Epoch seconds")]
 # How this door's jobs are told from those of others.
@@ -46,7 +46,7 @@ class NewJob(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     workflow: Annotated[str, Meta(min_length=1, max_length=LONGEST_WORKFLOW)]
     payload: dict[str, Any]
     callback_url: Annotated[str, Meta(min_length=1, max_length=LONGEST_CALLBACK)] | None = None
-    priority: Priority | None = None
+    priority: Annotated[str, Meta(extra_json_schema={"enum": list(PRIORITIES)})] | None = None
 
 
 class Queued(msgspec.Struct, kw_only=True, gc=False):
