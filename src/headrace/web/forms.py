@@ -17,6 +17,17 @@ def fields(call: Call) -> dict[str, str]:
         raise invalid("form", "must be a form in UTF-8", text="This form could not be read") from None
 
 
+def values(call: Call, name: str) -> list[str]:
+    """Return every field of this name of the form that was sent."""
+    pairs = parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    return [value for given, value in pairs if given == name]
+
+
+def of_address(target: str) -> dict[str, str]:
+    """Return the parameters of an address of ours."""
+    return dict(parse_qsl(target.partition("?")[2], max_num_fields=MOST_FIELDS))
+
+
 def query(call: Call) -> dict[str, str]:
     """Return the parameters of the address; of two with one name the last."""
     text = call.scope["query_string"].decode("latin-1")
@@ -37,3 +48,9 @@ def own(target: str) -> str:
     """Return where to go on after a form: the page asked for when it is one of ours, else the first."""
     local = target.startswith("/ui/") and "\\" not in target and "//" not in target.partition("?")[0]
     return target if local and target.isprintable() and target.isascii() else HOME
+
+
+def number(text: str, most: int = 1_000_000) -> int:
+    """Read a count of an address; what is none is 0."""
+    good = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    return min(int(text), most) if good else 0

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from headrace.core import projects
+from headrace.core.groups.frames import Frame
 from headrace.core.identity import accounts, organizations
 from headrace.core.projects import Project
 from headrace.web import assets, browser, hostile, period
@@ -47,6 +49,7 @@ def environment() -> Environment:
         "count": count,
         "short": short,
         "bars": bars,
+        "runs": runs,
     }
     return made
 
@@ -110,6 +113,11 @@ def short(number: int) -> str:
             return f"{number}" if not unit else f"{size:.1f}{unit}" if size < THOUSAND / 10 else f"{size:.0f}{unit}"
         size /= THOUSAND
     return f"{size:.0f}T"
+
+
+def runs(frames: Sequence[Frame]) -> list[tuple[bool, list[Frame]]]:
+    """Return frames that follow one another together: (whether they are the project's own, they)."""
+    return [(own, list(some)) for own, some in groupby(frames, key=lambda frame: frame.own)]
 
 
 def bars(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ import asyncio
 
 from headrace.core.limits.windows import Budget
 from headrace.core.refusals import Kind, Refusal, forbidden
-from headrace.web import assets, browser, checkout, errors, forms, invoices, keys, logs, people, projects
+from headrace.web import assets, browser, checkout, error_group, errors, forms, invoices, keys, logs, people, projects
 from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
 from headrace.web.routing import PERSON
 from headrace.wire import admission
@@ -35,7 +35,7 @@ ELSEWHERE = "This form was sent from another site. Open the page again and repea
 
 def door() -> Door:
     """Build the door; the assets are read now."""
-    nouns = (people.ROUTES, projects.ROUTES, keys.ROUTES, logs.ROUTES, errors.ROUTES, checkout.ROUTES, invoices.ROUTES)
+    rooms = (people, projects, keys, logs, errors, error_group, checkout, invoices)
     open_to_all = Terms(limited=False)
     return Door(
         name="ui",
@@ -44,7 +44,7 @@ def door() -> Door:
         hot=[
             HotRoute(method="GET", path=ROOT, run=home, terms=open_to_all, listed=False),
             *assets.routes(),
-            *(one for routes in nouns for one in routes),
+            *(one for room in rooms for one in room.ROUTES),
         ],
         admit=admit,
         peek=lambda _call: None,

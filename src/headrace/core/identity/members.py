@@ -23,6 +23,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     is_active: bool
 
 
+# Of one list to choose from.
+MOST_NAMES = 1_000
 QUERY = sa.select(
     accounts, memberships.c.organization_id, memberships.c.role, memberships.c.is_active.label("is_member")
 ).join_from(memberships, accounts, accounts.c.id == memberships.c.account_id)
@@ -34,6 +36,14 @@ def list_all(house: House, who: Principal) -> list[Member]:
     query = QUERY.where(memberships.c.organization_id == who.organization_id).order_by(memberships.c.id)
     with house.db.read() as connection:
         return [_member(row) for row in connection.execute(query)]
+
+
+def names(house: House, who: Principal) -> dict[int, str]:
+    """The caller's colleagues by account, the active ones, by name: who may be given work, and who did it."""
+    query = QUERY.where(memberships.c.organization_id == who.organization_id, memberships.c.is_active == 1)
+    with house.db.read() as connection:
+        found = [_member(row).account for row in connection.execute(query.order_by(memberships.c.id).limit(MOST_NAMES))]
+    return {account.account_id: account.name for account in found}
 
 
 def is_active_member(house: House, who: Principal, *, account_id: int) -> bool:

@@ -15,6 +15,7 @@ from headrace.doors.ledger.groups import READ, TAGS, WHO, WRITE, shown
 from headrace.doors.ledger.projects import Id
 from headrace.doors.ledger.shapes import Time
 from headrace.kit import times
+from headrace.wire import site
 from headrace.wire.door import Incoming, terms
 
 PATH = "/api/v1/error-groups/{id:str}"
@@ -238,8 +239,7 @@ def resolve(call: Incoming, project_id: ProjectId, id: Id, data: JSONBody[Resolu
 def as_markdown(call: Incoming, project_id: ProjectId, id: Id) -> str:  # noqa: A002
     """Return the group as Markdown, for a ticket or a language model."""
     project = projects.get(call.house, call.who, project_id=project_id)
-    base = call.house.settings.public_url.rstrip("/")
-    link = f"{base}/ui/projects/{project.slug}/errors/{id}" if base else None
+    link = f"{site.base(call)}/ui/projects/{project.slug}/errors/{id}"
     return markdown.write(call.house, call.who, project_id=project_id, group_id=id, link=link)
 
 
