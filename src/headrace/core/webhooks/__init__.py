@@ -3,7 +3,7 @@
 from headrace.core.webhooks import deliveries
 from headrace.core.webhooks.callbacks import callback, job_ended, organization_secret
 from headrace.core.webhooks.delivering import kind
-from headrace.core.webhooks.emitting import emit
+from headrace.core.webhooks.emitting import emit, heard
 from headrace.core.webhooks.endpoints import create, delete, get, list_all, rotate_secret, send_test, update
 from headrace.core.webhooks.events import EVENTS
 from headrace.core.webhooks.records import Attempt, Delivery, Detail, Endpoint, NewEndpoint
@@ -23,6 +23,7 @@ __all__ = [
     "deliveries",
     "emit",
     "get",
+    "heard",
     "job_ended",
     "kind",
     "list_all",

@@ -27,6 +27,11 @@ def emit(
     return len(enqueue_message(house, connection, chosen, event=event, data=data, now=now))
 
 
+def heard(connection: sa.Connection, house: House, organization_id: int, event: str, data: Any) -> None:
+    """Listen to what is announced."""
+    emit(house, connection, organization_id=organization_id, event=event, data=data)
+
+
 def enqueue_message(
     house: House,
     connection: sa.Connection,
