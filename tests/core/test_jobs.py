@@ -462,7 +462,7 @@ def test_steps_are_done_once(house: House, clock: FakeClock) -> None:
 
 def test_progress_is_the_holders(house: House, clock: FakeClock) -> None:
     job = add(house)
-    (held,) = Hand(house).take()
+    Hand(house).take()
     said = jobs.Progress(5, 10, "half")
     leases.say(house, "w2", {(job.id, 1): said})
     assert now(house, job).progress_done is None

@@ -60,7 +60,7 @@ def interrupt(_number: int, _frame: Any) -> NoReturn:
 def main() -> None:
     line = int(sys.argv[1])
     # What the job starts must not hold the line open.
-    os.set_inheritable(line, False)
+    os.set_inheritable(line, False)  # noqa: FBT003  Its signature.
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -1,4 +1,4 @@
-"""What a run of a job gets: its payload, and ways to say how far it is, to notice that it should stop, to keep steps."""
+"""What a run of a job gets: its payload, and ways to say how far it is, to notice that it is to stop, to keep steps."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ ON CONFLICT (job_id, name) DO UPDATE SET output = excluded.output RETURNING job_
 
 
 class Context:
-    """One attempt. `fence` goes with everything that it does elsewhere, so that a late attempt is told from this one."""
+    """One attempt. `fence` goes with all that it does elsewhere, so that a late attempt is told from this one."""
 
     def __init__(self, house: House, job: Job, worker: str) -> None:
         self.house = house
@@ -48,7 +48,7 @@ class Context:
             raise Cancelled(self.stopping)
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do a piece of work once over all attempts: its output (JSON, up to 64 KiB) is stored and returned from then on.
+        """Do a piece of work once over all attempts: its output (JSON, up to 64 KiB) is kept and returned from then on.
 
         Raises Cancelled when this attempt no longer holds the job; nothing is stored then.
         """

@@ -1,6 +1,6 @@
 """The engine: claims jobs, has them run, and writes what became of them. One for each house.
 
-One thread turns: each turn settles what ended and claims what may begin, in one transaction. A second one keeps: leases,
+One thread turns: each turn settles what ended and claims what may begin, in one transaction. Another keeps: leases,
 deadlines, cancels, progress and, where this process leads, the schedules and the jobs of lost workers.
 """
 
@@ -21,8 +21,8 @@ from headrace.core.jobs.keeping import Keeper
 from headrace.core.jobs.listening import Listener
 from headrace.core.jobs.outcome import Outcome
 from headrace.core.jobs.processes import Processes
-from headrace.core.jobs.record import Job, Kinds
-from headrace.core.jobs.running import LOST, SHUTDOWN, TIMEOUT, WORDS, OutOfTime, Runner, Running
+from headrace.core.jobs.record import Job, Kinds, TimeUpError
+from headrace.core.jobs.running import LOST, SHUTDOWN, TIMEOUT, WORDS, Runner, Running
 from headrace.core.jobs.settle import settle
 from headrace.core.jobs.statements import run
 from headrace.core.jobs.tasks import Tasks
@@ -129,7 +129,7 @@ class Engine:
         if reason == SHUTDOWN and (error is not None or result is None):
             return outcome.released(job, self.worker)
         if reason == TIMEOUT:
-            error = OutOfTime(f"The job ran longer than {kind.timeout_seconds:g} s")
+            error = TimeUpError(f"The job ran longer than {kind.timeout_seconds:g} s")
         if error is not None:
             return outcome.failed(kind, job, self.worker, error, said)
         return outcome.succeeded(kind, job, self.worker, result, said)

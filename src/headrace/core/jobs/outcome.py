@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.core.jobs.record import RESULT_BYTES, Job, Kind, NonRetryable, Retry
+from headrace.core.jobs.record import RESULT_BYTES, Job, Kind, NonRetryable, Retry, TimeUpError
 from headrace.core.jobs.states import FAILED, READY, SCHEDULED, SUCCEEDED
 from headrace.kit.times import SECOND
 
@@ -89,7 +89,7 @@ def released(job: Job, worker: str) -> Outcome:
 
 def outward(error: BaseException) -> str:
     """One sentence without a stack: what was raised to be shown as it stands, of anything else the type alone."""
-    if isinstance(error, Retry | NonRetryable | TimeoutError) and str(error):
+    if isinstance(error, Retry | NonRetryable | TimeUpError) and str(error):
         return str(error).replace("\0", "")[:ERROR_CHARACTERS]
     return f"The job failed: {type(error).__name__}"
 

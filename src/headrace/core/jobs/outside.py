@@ -1,4 +1,4 @@
-"""Workers outside: they take jobs by name for a while, say that they are alive, and report. Doors speak HTTP to them."""
+"""Workers outside: they take jobs by name for a while, say that they are alive, and report. Doors speak to them."""
 
 import re
 from collections.abc import Sequence

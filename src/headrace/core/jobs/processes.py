@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded. See child.py for its side."""
+"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded. Its side is child.py."""
 
 import contextlib
 import os

@@ -74,12 +74,12 @@ class Leased(msgspec.Struct, frozen=True):
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """How the jobs of one kind run. Without `run` they wait for workers outside (`jobs.lease`).
 
-    `run` takes the Context and returns the result: a plain function in a thread, a coroutine function under `async`; under
-    `process` a module-level function, named by its module, that gets a Context without a house.
-    `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds` doubled each time.
-    `in_flight` and `per_lane` bound what runs at once, over all processes; `per_lane` may be a function of the lane, and
-    where it says 0 the lane waits. `ended` is called inside the transaction that writes the final state, with the final
-    job.
+    `run` takes the Context and returns the result: a plain function in a thread, a coroutine function under `async`;
+    under `process` a module-level function, named by its module, that gets a Context without a house (about a second
+    of start). `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds`
+    doubled each time. `in_flight` and `per_lane` bound what runs at once, over all processes; `per_lane` may be a
+    function of the lane, and where it says 0 the lane waits. `ended` is called inside the transaction that writes the
+    final state, with the final job.
     """
 
     name: str
@@ -110,6 +110,10 @@ class NonRetryable(Exception):  # noqa: N818
 
 class Cancelled(Exception):  # noqa: N818
     """The job is to stop: somebody cancelled it, its time is up, or another worker has it by now."""
+
+
+class TimeUpError(Exception):
+    """An attempt took longer than its kind allows. The text is shown outside."""
 
 
 class Kinds:

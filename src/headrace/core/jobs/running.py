@@ -20,10 +20,6 @@ WORDS = {
 }
 
 
-class OutOfTime(TimeoutError):
-    """An attempt took longer than its kind allows."""
-
-
 class Running:
     """Its state: claimed, begun, perhaps asked to stop for a reason, settled once."""
 

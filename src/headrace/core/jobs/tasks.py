@@ -36,6 +36,7 @@ class Tasks:
 
     def kill(self, one: Running) -> None:
         """Forget a task that goes on although it was cancelled."""
+        del one
         with self.lock:
             self.held -= 1
 

@@ -88,7 +88,7 @@ class Threads:
         began = time.monotonic()
         try:
             result = one.kind.run(one.context)
-        except Exception as error:  # The edge between the engine and what a kind does; the job keeps the error.
+        except Exception as error:  # noqa: BLE001  The edge between the engine and what a kind does; the job keeps it.
             heard = self.ear.ended(one, error=error)
         else:
             heard = self.ear.ended(one, result)

@@ -65,7 +65,7 @@ class Counts(msgspec.Struct):
 
 
 @get("/api/v1/jobs", opt=terms("A", READ), tags=TAGS, sync_to_thread=True)
-def list_all(
+def list_all(  # noqa: PLR0917  The framework passes them by name.
     call: Incoming,
     in_state: State = None,
     kind: Word = None,
