@@ -7,7 +7,7 @@ import logging
 from typing import Any, Final
 
 from headrace.eventstore import rollup
-from headrace.eventstore.engine import Engine
+from headrace.eventstore.engine import Engine, quoted
 from headrace.eventstore.statistics import NOT_COMPARED
 from headrace.kit.times import DAY, HOUR
 
@@ -27,18 +27,24 @@ SIZES: Final = """
 SELECT name, sum(rows), sum(parent_rows) FROM system.projection_parts
 WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY name"""
 
+FIXED: Final = ", ".join(f"'{group}'" for group in rollup.GROUPS)
 # Newest first: what is asked for is mostly of today.
-LACKING: Final = """
-SELECT partition_id FROM system.parts
+LACKING: Final = f"""
+SELECT partition_id, arrayFilter(group -> NOT has(own.names, group), there.names) AS lacking FROM system.parts
+CROSS JOIN (
+  SELECT groupArray(name) AS names FROM system.projections
+  WHERE database = currentDatabase() AND table = 'events' AND name IN ({FIXED})
+) AS there
 LEFT JOIN (
-  SELECT parent_name, count() AS has FROM system.projection_parts
+  SELECT parent_name, groupArray(name) AS names FROM system.projection_parts
   WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY parent_name
-) AS own ON own.parent_name = name
-WHERE active AND database = currentDatabase() AND table = 'events'
-  AND has < (SELECT count() FROM system.projections WHERE database = currentDatabase() AND table = 'events')
+) AS own ON own.parent_name = system.parts.name
+WHERE active AND database = currentDatabase() AND table = 'events' AND notEmpty(lacking)
 ORDER BY partition DESC LIMIT 1"""
 UNDER_WAY: Final = """
-SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'events' AND NOT is_done"""
+SELECT mutation_id, max(latest_fail_reason) FROM system.mutations
+WHERE database = currentDatabase() AND table = 'events' AND NOT is_done AND command LIKE '%MATERIALIZE PROJECTION%'
+GROUP BY mutation_id"""
 
 
 def learn(engine: Engine) -> None:
@@ -86,12 +92,21 @@ def candidates(engine: Engine) -> list[str]:
 
 
 def backfill(engine: Engine) -> bool:
-    """Have the engine make in the background what the newest partition lacks; tells whether it lacked anything."""
-    if engine.one(UNDER_WAY, row=tuple[int]) != (0,):
+    """Have the engine make in the background what the newest partition lacks; tells whether to ask again.
+
+    Of columns only: to read the attributes of a large part at once takes more memory than the engine has.
+    """
+    under_way = engine.query(UNDER_WAY, row=tuple[str, str])
+    for mutation, reason in under_way:
+        if reason:  # The engine would try it for ever.
+            engine.command(f"KILL MUTATION WHERE table = 'events' AND mutation_id = {quoted(mutation)} SYNC")
+            log.warning("Rollups could not be made: %s", reason.partition("\n")[0])
+            return False
+    if under_way:
         return True
-    for (partition,) in engine.query(LACKING, row=tuple[str]):
-        made = ", ".join(f"MATERIALIZE PROJECTION {group} IN PARTITION ID '{partition}'" for group in known(engine))
-        engine.command(f"ALTER TABLE events {made}")
+    for partition, groups in engine.query(LACKING, row=tuple[str, list[str]]):
+        made = ", ".join(f"MATERIALIZE PROJECTION {group} IN PARTITION ID '{partition}'" for group in groups)
+        engine.command(f"ALTER TABLE events {made} SETTINGS mutations_sync = 0")
         log.info("Rollups of partition %s are being made", partition)
         return True
     return False

@@ -1,8 +1,8 @@
 """Rollup: counts per quarter of an hour that the engine keeps beside the events, and how a question is cut to use them.
 
-They are aggregating projections of `events`: each part holds its own, made when the part is written, merged, or has
-rows deleted, so they agree with the rows whatever happens to a part. Which attributes have one is the work of
-`learning`. A part that lacks one is scanned.
+They are aggregating projections of `events`: each part holds its own, made when the part is written or merged and gone
+when rows of it are deleted, so they agree with the rows whatever happens to a part. A part that lacks one is scanned.
+Which attributes have one, and the filling of parts that lack one, is the work of `learning`.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -41,13 +41,6 @@ def enum(names: tuple[str, ...]) -> str:
     return "Enum8(" + ", ".join(f"'{name}' = {number}" for number, name in enumerate(names, 1)) + ")"
 
 
-# `key=value` of what a search can name: not objects and arrays, whose whole text nobody types; being unique, they would
-# be a quarter of the index.
-ATTRIBUTE_ITEMS: Final = (
-    "arrayMap(x -> concat(x.1, '=', x.2), arrayFilter(x -> NOT startsWith(x.2, '{') AND NOT startsWith(x.2, '[')"
-    " AND x.1 != '\\0', attributes::Array(Tuple(String, String))))"
-)
-
 COLUMNS: Final = f"""
   tenant UInt32,
   project UInt32,
@@ -81,7 +74,8 @@ COLUMNS: Final = f"""
 # machine in CPU; LowCardinality groups faster. Sorting by service first saves 2 % of disk and makes "the latest 50"
 # read whole five-minute blocks; sorted by time it reads one granule, and pages by (ts, id) follow the key.
 #
-# The engine rebuilds a part's rollups when rows of it are deleted.
+# A part of which rows are deleted loses its rollups; `learning.backfill` makes them again. To rebuild those of attributes
+# with the deletion took more memory than the engine has: it reads a million attribute maps at once.
 #
 # Small parts are compact, one file for all columns: with a file per column and map bucket, creating and deleting files
 # was 5 us of kernel time a row. Attributes have a bloom filter, not a text index: postings of ids that occur once cost
@@ -89,7 +83,6 @@ COLUMNS: Final = f"""
 EVENTS: Final = f"""
 CREATE TABLE IF NOT EXISTS events (
 {COLUMNS},
-  attr_items Array(String) ALIAS {ATTRIBUTE_ITEMS},
   text String ALIAS {TEXT},
   time DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts, 'UTC'),
   INDEX i_received received_at TYPE minmax GRANULARITY 1,
@@ -97,7 +90,7 @@ CREATE TABLE IF NOT EXISTS events (
   INDEX i_status status_code TYPE minmax GRANULARITY 1,
   INDEX i_duration duration_ms TYPE minmax GRANULARITY 1,
   INDEX i_fingerprint error_fingerprint TYPE bloom_filter(0.01) GRANULARITY 1,
-  INDEX i_items attr_items TYPE bloom_filter(0.01) GRANULARITY 1,
+  INDEX i_values mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1,
   INDEX i_text text TYPE text(tokenizer = 'splitByNonAlpha'),
   {", ".join(f"PROJECTION {group} ({rollup.body(group)})" for group in rollup.GROUPS)}
 ) ENGINE = MergeTree
@@ -113,7 +106,7 @@ SETTINGS
   old_parts_lifetime = 480,
   min_free_disk_ratio_to_perform_insert = 0.02,
   min_bytes_for_wide_part = 268435456,
-  lightweight_mutation_projection_mode = 'rebuild',
+  lightweight_mutation_projection_mode = 'drop',
   ttl_only_drop_parts = 1
 """
 
@@ -144,7 +137,10 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 # What a store of an earlier release lacks: entry i brings it to version i + 1. Additive only, each harmless when run
 # twice, as a process may stop between the statement and the note that it ran.
 MIGRATIONS: Final[tuple[str, ...]] = (
-    "ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'rebuild'",
+    "ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'drop'",
+    # What is asked of an attribute reads that attribute alone; an index of `key=value` made it read all of them.
+    "ALTER TABLE events ADD INDEX IF NOT EXISTS i_values mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1",
+    "ALTER TABLE events DROP INDEX IF EXISTS i_items SETTINGS alter_sync = 0, mutations_sync = 0",
     "ALTER TABLE events " + ", ".join(rollup.addition(group) for group in rollup.GROUPS),
 )
 

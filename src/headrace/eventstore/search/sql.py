@@ -150,12 +150,12 @@ class Writer:
         return f"JSONExtractRaw({value}, {', '.join(map(self.string, below))})" if below else value
 
     def attribute(self, path: str, pieces: tuple[str, ...]) -> str:
-        """Equality of a top-level value is an entry of the text index over `key=value`; all else reads the values."""
+        """Equality of a top-level value has an index over the values to skip by, and reads the one key."""
         conditions = []
         for top, below in attributes.places(path):
             if len(pieces) == 1 and not below:
-                items = tuple(f"{top}={value}" for value in attributes.spellings(pieces[0]))
-                conditions.append(f"hasAny(attr_items, {self.strings(items)})")
+                spelled = self.strings(attributes.spellings(pieces[0]))
+                conditions.append(f"attributes[{self.string(top)}] IN {spelled}")
                 continue
             exists = self.key(top, below)
             raw = self.raw(top, below)
