@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,6 +112,32 @@ def test_sqlite_is_set_up_to_last(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="readonly"), db.read() as connection:
         connection.exec_driver_sql("CREATE TABLE x (y)")
     db.close()
+
+
+TRY = """
+import fcntl, sys
+try:
+    fcntl.lockf(open(sys.argv[1], "r+b"), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)
+except OSError:
+    sys.exit(7)
+"""
+
+
+def test_other_programs_see_that_it_is_open(tmp_path: Path) -> None:
+    """Byte 128 of the shared index is SQLite's word that somebody uses it (its source, `UNIX_SHM_DMS`)."""
+    db = Database.open(tmp_path / "things.db")
+    with db.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE x (y)")
+    shared = tmp_path / "things.db-shm"
+    assert subprocess.run([sys.executable, "-c", TRY, str(shared)], check=False).returncode == 7
+    other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('INSERT INTO x VALUES (1)').connection.commit()"
+    subprocess.run([sys.executable, "-c", other, str(tmp_path / "things.db")], check=True)
+    assert shared.exists()
+    with db.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM x").scalar() == 1
+    db.close()
+    db.close()
+    assert not shared.exists()
 
 
 def test_a_reader_sees_one_moment(tmp_path: Path) -> None:

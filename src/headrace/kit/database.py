@@ -6,6 +6,7 @@ IMMEDIATE, so that no reader ever turns into a writer and fails; readers are que
 
 import itertools
 import mmap
+import os
 import sqlite3
 import threading
 import time
@@ -183,8 +184,10 @@ class SqliteDatabase(Database):
             raw.execute("PRAGMA synchronous=FULL")
             # A first read makes the shared index; open connections keep it.
             raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        with Path(f"{path}-shm").open("rb") as shared:
-            self._index = mmap.mmap(shared.fileno(), mmap.PAGESIZE, access=mmap.ACCESS_READ)
+        # Held open as long as the connections: closing any descriptor of a file ends every lock that the process has on
+        # it, and the next program to come would take the shared index for one that a crash has left, and clear it.
+        self._shared: int | None = os.open(f"{path}-shm", os.O_RDONLY)
+        self._index = mmap.mmap(self._shared, mmap.PAGESIZE, access=mmap.ACCESS_READ)
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: the library starts no transaction of its own; BEGIN stands below, in words.
@@ -287,8 +290,12 @@ class SqliteDatabase(Database):
             while self._free:
                 self._free.pop()[0].close()
             self._writing.close()
-            self._index.close()
         super().close()
+        with self._lock:
+            if self._shared is not None:
+                self._index.close()
+                os.close(self._shared)
+                self._shared = None
 
     @contextmanager
     def _reader(self) -> Iterator[sa.Connection]:
