@@ -108,7 +108,7 @@ async def lease(call: Call) -> Answer:
     asked = {"queues": sent.queues, "worker": sent.worker, "limit": sent.limit, "seconds": sent.seconds}
     until = asyncio.get_running_loop().time() + wait
     waits = call.house.part(workflows.Waits)
-    pulled = await asyncio.to_thread(workflows.lease, call.house, call.who, **asked)
+    pulled = [] if left(call) else await asyncio.to_thread(workflows.lease, call.house, call.who, **asked)
     waits.count += 1
     try:
         pause = LOOK_SECONDS if call.house.db.dialect == "sqlite" else POLL_SECONDS
@@ -127,7 +127,7 @@ async def work(call: Call, waits: workflows.Waits, queues: list[str], until: flo
     stamp = -1
     while not waits.ended and loop.time() < until:
         await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
-        if call.exchange is not None and not call.exchange.ready:
+        if left(call):
             return False
         before, stamp = stamp, db.stamp()
         if stamp == before:
@@ -135,6 +135,11 @@ async def work(call: Call, waits: workflows.Waits, queues: list[str], until: flo
         if await asyncio.to_thread(workflows.anything, call.house, call.who, queues=queues):
             return True
     return False
+
+
+def left(call: Call) -> bool:
+    """Tell whether the caller is gone: jobs that nobody receives are held until their lease is over."""
+    return call.exchange is not None and not call.exchange.ready
 
 
 @post(
