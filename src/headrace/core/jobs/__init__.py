@@ -10,7 +10,7 @@ from headrace.core.jobs.enqueue import enqueue, submit
 from headrace.core.jobs.figures import watch
 from headrace.core.jobs.outcome import Progress
 from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, lease
-from headrace.core.jobs.reading import by_token, counts, created_since, get, list_all, tallied
+from headrace.core.jobs.reading import Failure, by_token, counts, created_since, failures, get, list_all, tallied
 from headrace.core.jobs.record import (
     HIGH,
     LOW,
@@ -43,6 +43,7 @@ __all__ = [
     "Cancelled",
     "Context",
     "Engine",
+    "Failure",
     "Job",
     "Kind",
     "Kinds",
@@ -58,6 +59,7 @@ __all__ = [
     "created_since",
     "define",
     "enqueue",
+    "failures",
     "finish",
     "get",
     "hand_over",

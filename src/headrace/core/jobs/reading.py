@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from headrace.core import rules
@@ -29,6 +30,25 @@ def get(house: House, who: Principal, *, job_id: int, view: str | None = None) -
     rules.require(who, "jobs", "read")
     with house.db.read() as connection:
         return one(connection, who, TABLE.c.id == job_id, view)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One attempt that failed, as it may be shown; at a time in us."""
+
+    attempt: int
+    at: int
+    error: str
+
+
+def failures(house: House, who: Principal, *, job_id: int) -> list[Failure]:
+    """Return the last attempts that failed, the oldest first; their tracebacks are for the operator."""
+    rules.require(who, "jobs", "read")
+    mine = sa.and_(TABLE.c.id == job_id, TABLE.c.organization_id == who.organization_id)
+    with house.db.read() as connection:
+        found = connection.execute(sa.select(TABLE.c.errors).where(mine)).one_or_none()
+    if found is None:
+        raise not_found(UNSEEN)
+    return msgspec.json.decode(found[0] or b"[]", type=list[Failure])
 
 
 def by_token(house: House, who: Principal, *, token: str, view: str | None = None) -> Job:
