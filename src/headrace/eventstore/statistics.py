@@ -76,13 +76,17 @@ class Spread(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Masked(msgspec.Struct, array_like=True, frozen=True):
-    """Messages of one mask; `last` is (time, id) of the newest, `levels` are rows in the order of schema.LEVELS."""
+    """Messages of one mask; `last` is (time, id) of the newest, `levels` are rows in the order of schema.LEVELS.
+
+    `spread`: the stretches of a grid that have rows, and how many each has.
+    """
 
     mask: str
     rows: int
     first_seen: int
     last: tuple[int, int]
     levels: list[int]
+    spread: tuple[list[int], list[int]] = ([], [])
 
 
 class Tally(msgspec.Struct, array_like=True, frozen=True):
@@ -264,12 +268,22 @@ def like(template: str) -> str:
     return masks.HOLE.sub("%", plain) + "%"
 
 
-def masked(engine: Engine, selection: Selection, *, rows: int, limit: int) -> list[Masked]:
-    """Return the masks of the newest `rows` messages, most frequent first; "" is that of events that say nothing."""
+def masked(
+    engine: Engine, selection: Selection, *, rows: int, limit: int, grid: tuple[int, int, int] | None = None
+) -> list[Masked]:
+    """Return the masks of the newest `rows` messages, most frequent first; "" is that of events that say nothing.
+
+    A `grid` is (first moment, width, number) of the stretches that each mask's rows are counted by.
+    """
     condition, params = where(selection)
+    spread = ""
+    if grid is not None:
+        first, width, number = grid
+        place = f"toUInt16(greatest(0, least({number - 1:d}, intDiv(ts - {first:d}, {width:d}))))"
+        spread = f", sumMap([{place}], [toUInt64(1)])"
     levels = ", ".join(f"countIf(level = '{level}')" for level in schema.LEVELS)
     sql = (
-        f"SELECT mask, count() AS n, min(ts), max((ts, id)), [{levels}]"
+        f"SELECT mask, count() AS n, min(ts), max((ts, id)), [{levels}]{spread}"
         f" FROM (SELECT {masks.sql('said')} AS mask, ts, id, level FROM (SELECT {SAID} AS said, ts, id, level"
         f" FROM events WHERE {condition} {ordered(selection, 'ts')} LIMIT {rows:d}))"
         f" GROUP BY mask ORDER BY n DESC, mask LIMIT {limit:d}"

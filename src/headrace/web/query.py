@@ -6,6 +6,7 @@ A text is taken apart at its top level only; one with an OR there is a single te
 import re
 from typing import NamedTuple
 
+from headrace.eventstore.masks import HOLE
 from headrace.eventstore.search import BY_NAME, SearchError, parse
 
 PLAIN = re.compile(r"[^\W_][\w@/$-]*(?:\.[\w@/$-]+)*")
@@ -20,6 +21,10 @@ VALUE = re.compile(f"{QUOTED.pattern}|{BARE.pattern}")
 GROUP = re.compile(rf"\((?P<inside>(?:{VALUE.pattern})(?: OR (?:{VALUE.pattern}))*)\)")
 SPACE = " \t\n\r\x0b\x0c\u00a0\u3000"
 LONGEST_PHRASE = 200
+# Of a pattern: enough to tell it from others.
+MOST_PHRASES = 8
+SHORTEST_STEM = 2
+STEM = re.compile(r"[\w/][\w./*-]*", re.ASCII)
 MOST_DOTS = 8  # Of an attribute's path, in the language.
 
 
@@ -129,6 +134,31 @@ def added(text: str, term: str) -> str:
     """Add one more condition; the same one twice stays one."""
     kept = terms(text)
     return " ".join(kept if term in kept else [*kept, term])
+
+
+def of_pattern(template: str) -> str:
+    """Return a search for what a pattern of messages has in common; it may find others too. Empty when it says nothing.
+
+    Words that stay are phrases; a word of which a part changes is one with a wildcard, where the language can write it.
+    """
+    found: list[str] = []
+    phrase_words: list[str] = []
+
+    def close() -> None:
+        if any(character.isalnum() for one in phrase_words for character in one):
+            found.append(value(" ".join(phrase_words)))
+        phrase_words.clear()
+
+    for word in template.split(" "):
+        if HOLE.search(word) is None:
+            phrase_words.append(word)
+            continue
+        close()
+        stem = HOLE.sub("*", word)
+        if STEM.fullmatch(stem) and sum(character.isalnum() for character in stem) >= SHORTEST_STEM:
+            found.append(stem)
+    close()
+    return " ".join(dict.fromkeys(found[:MOST_PHRASES]))
 
 
 def readable(text: str) -> bool:

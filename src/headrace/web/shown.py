@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from headrace.eventstore.ids import public_id
-from headrace.eventstore.queries import EventRow
+from headrace.eventstore.queries import ATTRIBUTE_FIELD, EventRow
 from headrace.kit import times
 from headrace.web import hostile, query
 from headrace.web.hostile import Piece
@@ -49,16 +49,17 @@ class Line(msgspec.Struct, frozen=True):
     message: list[Piece]
     url: str
     part: str
+    chosen: list[str] = []
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One value of an event; `include` and `exclude` are empty when no search can ask for it."""
+    """One value of an event. `include` and `exclude` are empty when no search can ask for it, `column` without room."""
 
     name: str
     text: str
     include: str
     exclude: str
-    nested: bool = False
+    column: str
 
 
 def line(view: View, row: EventRow, words: re.Pattern[str] | None) -> Line:
@@ -71,7 +72,28 @@ def line(view: View, row: EventRow, words: re.Pattern[str] | None) -> Line:
         message=hostile.pieces(hostile.line(said(row)), words),
         url=view.url(event=log_id),
         part=view.url("/event", event=log_id),
+        chosen=[hostile.line(cell(row, name)) for name in view.columns],
     )
+
+
+def cell(row: EventRow, name: str) -> str:
+    """Return what a column says of an event: one of its fields, or an attribute by its path."""
+    if name == "status_class":
+        return f"{row.status_code // 100}xx" if row.status_code else ""
+    if not name.startswith(ATTRIBUTE_FIELD):
+        value = getattr(row, name)
+    else:
+        value = row.attributes or {}
+        path = name.removeprefix(ATTRIBUTE_FIELD)
+        # An attribute may have the dots in its name.
+        if path in value:
+            value = value[path]
+        else:
+            for part in path.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def said(row: EventRow) -> str:
@@ -92,7 +114,8 @@ def fields(view: View, row: EventRow) -> list[Field]:
         if value is not None:
             text = str(value)
             asked = query.phrase(text) if name in TEXTS else text
-            found.append(_field(view, name, name, text, asked))
+            column = "" if name in {"level", "service"} else view.column(name)
+            found.append(_field(view, name, name, text, asked, column=column))
     return found
 
 
@@ -105,7 +128,9 @@ def attributes(view: View, row: EventRow) -> list[Field]:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         searched = isinstance(value, str | int | float)  # bool is an int.
         name = query.name(".".join(path))
-        found.append(_field(view, ".".join(path), name, text, text if searched else None, nested=len(path) > 1))
+        shown_name = ".".join(path)
+        column = view.column(ATTRIBUTE_FIELD + shown_name) if name else ""
+        found.append(_field(view, shown_name, name, text, text if searched else None, column=column))
     return found
 
 
@@ -117,11 +142,11 @@ def _leaves(value: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tupl
             yield (*path, key), inner
 
 
-def _field(view: View, shown: str, name: str, text: str, asked: str | None, *, nested: bool = False) -> Field:
+def _field(view: View, shown: str, name: str, text: str, asked: str | None, *, column: str) -> Field:
     usable = asked is not None and len(asked) <= LONGEST_SEARCHED
     include = view.toggle(name, asked) if usable and asked is not None else ""
     exclude = view.toggle(name, asked, exclude=True) if usable and asked is not None else ""
-    return Field(hostile.line(shown), hostile.seen(text), include, exclude, nested)
+    return Field(hostile.line(shown), hostile.seen(text), include, exclude, column)
 
 
 def stack(row: EventRow) -> str:

@@ -4,7 +4,24 @@ import asyncio
 
 from headrace.core.limits.windows import Budget
 from headrace.core.refusals import Kind, Refusal, forbidden
-from headrace.web import assets, browser, checkout, error_group, errors, forms, invoices, keys, logs, people, projects
+from headrace.web import (
+    alerts,
+    assets,
+    browser,
+    checkout,
+    dashboards,
+    differences,
+    error_group,
+    errors,
+    forms,
+    invoices,
+    keys,
+    logs,
+    patterns,
+    people,
+    projects,
+    searches,
+)
 from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
 from headrace.web.routing import PERSON
 from headrace.wire import admission
@@ -35,7 +52,21 @@ ELSEWHERE = "This form was sent from another site. Open the page again and repea
 
 def door() -> Door:
     """Build the door; the assets are read now."""
-    rooms = (people, projects, keys, logs, errors, error_group, checkout, invoices)
+    rooms = (
+        people,
+        projects,
+        keys,
+        logs,
+        errors,
+        error_group,
+        checkout,
+        invoices,
+        searches,
+        patterns,
+        differences,
+        alerts,
+        dashboards,
+    )
     open_to_all = Terms(limited=False)
     return Door(
         name="ui",

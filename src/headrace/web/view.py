@@ -6,6 +6,8 @@ import msgspec
 
 from headrace.core.events import Filters
 from headrace.core.projects import Project
+from headrace.core.refusals import Refusal
+from headrace.core.searches import MOST_COLUMNS, column_names
 from headrace.eventstore.search import Node, SearchError, parse
 from headrace.kit import times
 from headrace.web import forms, hostile, period, query
@@ -26,10 +28,16 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     event: str = ""
     plain: bool = False
     live: bool = False
+    columns: tuple[str, ...] = ()
+    page: str = "logs"
 
     @property
     def path(self) -> str:
-        return f"/ui/projects/{self.project.slug}/logs"
+        return f"/ui/projects/{self.project.slug}/{self.page}"
+
+    def on(self, page: str) -> "View":
+        """Return this view on another page of the project: logs, patterns, differences."""
+        return msgspec.structs.replace(self, page=page, event="", live=False, plain=False)
 
     @property
     def filters(self) -> Filters:
@@ -44,7 +52,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         wanted = self.search if search is None else search
         modes = {"plain": self.plain, "live": self.live and self.period.name}
         kept = {name: "1" if on and not part else None for name, on in modes.items()}
-        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, **kept, **more}
+        listed = ",".join(self.columns) or None
+        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, "columns": listed, **kept, **more}
         return forms.address(self.path + part, **parameters)
 
     def toggle(self, field: str, value: str, *, exclude: bool = False) -> str:
@@ -53,6 +62,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         changed = query.toggled(self.search, field, value, exclude=exclude)
         return self.url(search=changed) if query.readable(changed) else ""
+
+    def column(self, name: str) -> str:
+        """Return the address with a column more, or without one that is there; empty when there is no room."""
+        kept = tuple(one for one in self.columns if one != name)
+        changed = (*self.columns, name) if kept == self.columns else kept
+        return "" if len(changed) > MOST_COLUMNS else msgspec.structs.replace(self, columns=changed).url()
 
     @property
     def turned(self) -> str:
@@ -67,8 +82,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return forms.address(self.path, q=search, **ends, **more)
 
 
-def read(call: Call, project: Project) -> View:
-    """Read the view from the page's address."""
+def read(call: Call, project: Project, page: str = "logs") -> View:
+    """Read the view from a page's address. Columns that cannot be are left out."""
     given = forms.query(call)
     text = given.get("q", "").strip()
     node, problem = None, None
@@ -85,4 +100,17 @@ def read(call: Call, project: Project) -> View:
         event=given.get("event", ""),
         plain=given.get("plain") == "1",
         live=given.get("live") == "1",
+        columns=columns(given.get("columns", "")),
+        page=page,
     )
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """Read the names of columns, with commas between; what is no column is left out."""
+    found: list[str] = []
+    for name in text.split(","):
+        try:
+            found = column_names([*found, name])
+        except Refusal:
+            continue
+    return tuple(found)

@@ -97,6 +97,23 @@ def update(
     return _panel(row)
 
 
+def move(house: House, who: Principal, *, panel_id: str, by: int) -> None:
+    """Change a panel's place by so many others, to the first or last at most; all are numbered anew from 0."""
+    rules.require(who, "panels", "write")
+    _known(panel_id)
+    with house.db.write() as connection:
+        mine = _mine(connection, who)
+        order = sa.select(panels.c.id).where(mine).order_by(panels.c.position, panels.c.number)
+        ids = list(connection.execute(order).scalars())
+        if panel_id not in ids:
+            raise not_found("Panel not found")
+        place = ids.index(panel_id)
+        ids.insert(max(0, min(len(ids) - 1, place + by)), ids.pop(place))
+        for position, one in enumerate(ids):
+            changed = sa.update(panels).where(panels.c.id == one, mine, panels.c.position != position)
+            connection.execute(changed.values(position=position))
+
+
 def delete(house: House, who: Principal, *, panel_id: str) -> None:
     rules.require(who, "panels", "write")
     _known(panel_id)

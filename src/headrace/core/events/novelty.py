@@ -1,42 +1,18 @@
 """Novelty: which patterns of messages a selection has that an earlier one has not. Alerts and pages ask it."""
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from headrace.core.events.read import asked
 from headrace.core.events.stats import PATTERN_MASKS, PATTERN_ROWS, Pattern, pattern
-from headrace.core.events.templates import ANY, merged
+from headrace.core.events.templates import ALIKE, Known, merged
 from headrace.eventstore import statistics
 from headrace.eventstore.queries import Selection
 
 if TYPE_CHECKING:
     from headrace.core.house import House
 
-# Below it two messages are two: a name or two may differ, not what happened.
-ALIKE: Final = 0.6
 # Each is looked for in all that was before.
 MOST_NEW: Final = 20
-
-
-class Known:
-    """Templates of what was before; asked of a mask whether it is one of them."""
-
-    def __init__(self, masks: Iterable[str]) -> None:
-        self.templates: dict[tuple[int, str], list[list[str]]] = {}
-        for template in merged(masks, ALIKE):
-            words = template.words
-            self.templates.setdefault((len(words), words[0]), []).append(words)
-
-    def has(self, mask: str) -> bool:
-        words = mask.split(" ")
-        firsts = {words[0], ANY}
-        near = (one for first in firsts for one in self.templates.get((len(words), first), ()))
-        return any(alike(one, words) >= ALIKE for one in near)
-
-
-def alike(template: Sequence[str], words: Sequence[str]) -> float:
-    """Return which part of the words fits a template of as many."""
-    return sum(old in (new, ANY) for old, new in zip(template, words, strict=True)) / len(words)
 
 
 def new_patterns(house: "House", recent: Selection, before: Selection, *, rows: int) -> list[Pattern]:

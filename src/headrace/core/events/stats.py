@@ -7,7 +7,7 @@ import msgspec
 
 from headrace.core.events.filters import Filters
 from headrace.core.events.read import MOST_BUCKETS, asked, selected
-from headrace.core.events.templates import merged
+from headrace.core.events.templates import Known, merged
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal, invalid
 from headrace.eventstore import queries, schema, statistics
@@ -78,12 +78,16 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True):
+    """`spread` are the rows of equal stretches of the period, oldest first, where they were asked for."""
+
     template: str
     rows: int
     first_seen: int
     last_seen: int
     levels: dict[str, int]
     sample_id: str
+    spread: list[int] = []
+    is_new: bool = False
 
 
 class Patterns(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,16 +213,33 @@ def quantiles(
     return Quantiles(overall=overall, width_us=width, buckets=buckets)
 
 
-def patterns(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int) -> Patterns:
-    """Return the patterns of the newest PATTERN_ROWS messages, most frequent first."""
+def patterns(
+    house: "House",
+    who: Principal,
+    *,
+    project_id: int,
+    filters: Filters,
+    limit: int,
+    stretches: int = 0,
+    before: Filters | None = None,
+) -> Patterns:
+    """Return the patterns of the newest PATTERN_ROWS messages, most frequent first.
+
+    With `stretches`, of a period that has a beginning, each says how it spreads over time; with `before`, whether
+    the newest messages of that other selection have none like it.
+    """
     selection = selected(house, who, project_id, filters)
     engine = house.store.engine
+    grid = grid_of(filters, house.clock(), stretches)
+    earlier = None if before is None else selected(house, who, project_id, before)
     with asked():
         total = queries.count(engine, selection)
-        found = statistics.masked(engine, selection, rows=PATTERN_ROWS, limit=PATTERN_MASKS)
+        found = statistics.masked(engine, selection, rows=PATTERN_ROWS, limit=PATTERN_MASKS, grid=grid)
+        old = statistics.masked(engine, earlier, rows=PATTERN_ROWS, limit=PATTERN_MASKS) if earlier else []
+    known = Known(one.mask for one in old) if old else None
     scanned = min(total, PATTERN_ROWS)
     made = [
-        pattern(" ".join(template.words), [found[place] for place in template.members])
+        pattern(" ".join(template.words), [found[place] for place in template.members], stretches, known)
         for template in merged(one.mask for one in found)
     ]
     made.sort(key=lambda one: (-one.rows, one.template))
@@ -227,7 +248,21 @@ def patterns(house: "House", who: Principal, *, project_id: int, filters: Filter
     return Patterns(total=total, scanned=scanned, unmatched=unmatched, distinct=len(made), patterns=made[:limit])
 
 
-def pattern(template: str, members: Sequence[statistics.Masked]) -> Pattern:
+def grid_of(filters: Filters, now: int, stretches: int) -> tuple[int, int, int] | None:
+    """Return (first moment, width, number) of equal stretches of a period; None where none were asked for."""
+    if not stretches or filters.ts_from is None:
+        return None
+    end = now if filters.ts_to is None else filters.ts_to
+    return filters.ts_from, max(1, (end - filters.ts_from) // stretches + 1), stretches
+
+
+def pattern(
+    template: str, members: Sequence[statistics.Masked], stretches: int = 0, known: Known | None = None
+) -> Pattern:
+    spread = [0] * stretches
+    for one in members:
+        for place, rows in zip(*one.spread, strict=True):
+            spread[place] += rows
     last = max(one.last for one in members)
     levels = [sum(rows) for rows in zip(*(one.levels for one in members), strict=True)]
     return Pattern(
@@ -237,6 +272,8 @@ def pattern(template: str, members: Sequence[statistics.Masked]) -> Pattern:
         last_seen=last[0],
         levels={level: rows for level, rows in zip(schema.LEVELS, levels, strict=True) if rows},
         sample_id=public_id(*last),
+        spread=spread,
+        is_new=known is not None and not any(known.has(one.mask) for one in members),
     )
 
 

@@ -10,6 +10,8 @@ import msgspec
 ANY = "<*>"
 DEPTH = 1  # Words that lead to a leaf: only messages that begin alike are compared. A second one is often a name.
 SIMILARITY = 0.4
+# Below it two messages are two, when it is asked what is new: a name or two may differ, not what happened.
+ALIKE = 0.6
 MOST_CHILDREN = 100  # Then words of that place count as one, so that ids at the beginning do not split everything.
 MOST_LEAF = 50  # Templates of a leaf; each newcomer is compared with all of them.
 
@@ -57,3 +59,23 @@ def leaf_of(node: Node, words: list[str]) -> Node:
 def similarity(template: list[str], words: list[str]) -> float:
     """Return which part of the words is the same; both have as many."""
     return sum(old == new for old, new in zip(template, words, strict=True)) / len(words)
+
+
+class Known:
+    """Templates of what was seen; asked of a mask whether it is like one of them."""
+
+    def __init__(self, masks: Iterable[str]) -> None:
+        self.templates: dict[tuple[int, str], list[list[str]]] = {}
+        for template in merged(masks, ALIKE):
+            words = template.words
+            self.templates.setdefault((len(words), words[0]), []).append(words)
+
+    def has(self, mask: str) -> bool:
+        words = mask.split(" ")
+        near = (one for first in {words[0], ANY} for one in self.templates.get((len(words), first), ()))
+        return any(alike(one, words) >= ALIKE for one in near)
+
+
+def alike(template: list[str], words: list[str]) -> float:
+    """Return which part of the words fits a template of as many."""
+    return sum(old in {new, ANY} for old, new in zip(template, words, strict=True)) / len(words)

@@ -130,12 +130,23 @@
     place.textContent = `${shown(data.starts[index])}  ${rows.join(", ") || "no events"}`;
   }
 
+  // With Shift held, a brushed stretch is compared with all that the histogram shows.
+  let compared = false;
+  document.addEventListener("mousedown", (event) => { compared = event.shiftKey; }, true);
+  function differ(from, to, u) {
+    const [first, last] = [u.scales.x.min, u.scales.x.max];
+    const query = new URLSearchParams({ from: UTC(from), to: UTC(to), base_from: UTC(first), base_to: UTC(last) });
+    if ($("#q").value) query.set("q", $("#q").value);
+    location.assign(`${$("#explorer").dataset.path.replace(/logs$/, "differences")}?${query}`);
+  }
+
   let brushed = false;
   function brush(u) {
     if (u.select.width < 4) return;
     brushed = true;
     const [from, to] = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
-    choose(Math.floor(from), Math.ceil(to));
+    if (compared) differ(Math.floor(from), Math.ceil(to), u);
+    else choose(Math.floor(from), Math.ceil(to));
   }
 
   function pick(event, data) {

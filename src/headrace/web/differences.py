@@ -1,0 +1,86 @@
+"""Differences: what the events of a view have more often than others, each value a search."""
+
+from typing import Any, NamedTuple
+
+from headrace.core.events import stats
+from headrace.core.events.stats import Difference
+from headrace.core.refusals import invalid
+from headrace.eventstore.queries import ATTRIBUTE_FIELD
+from headrace.kit import times
+from headrace.web import forms, hostile, period, query, view
+from headrace.web.patterns import complaint
+from headrace.web.period import PRESETS
+from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.routing import project_of, route
+from headrace.web.view import View
+from headrace.wire.call import Answer, Call
+
+# Fewer events than that on one side say little.
+ENOUGH = 50
+BASES = {"all": "all events of this time", "before": "the same search, as long a time before"}
+
+
+class Row(NamedTuple):
+    one: Difference
+    name: str
+    value: str
+    include: str
+    exclude: str
+
+
+class Base(NamedTuple):
+    """What the view is compared with: `span` is another period of the same search, None all events of its own."""
+
+    name: str
+    said: str
+    span: tuple[int, int] | None
+
+
+def show(call: Call, slug: str) -> Answer:
+    seen = view.read(call, project_of(call, slug), "differences")
+    facts: dict[str, Any] = {"project": seen.project, "view": seen, "presets": PRESETS, "complaint": None}
+    facts |= {"found": None, "rows": [], "base": None, "bases": [], "enough": ENOUGH}
+    if seen.problem is not None:
+        facts["complaint"] = complaint(seen)
+        if partial_wanted(call):
+            return fragment("complaint.html", *STAYS, complaint=facts["complaint"])
+        return page(call, "differences.html", status=400, **facts)
+    base = _base(call, seen)
+    facts["base"] = base
+    facts["bases"] = [(name, said, seen.url(base=name)) for name, said in BASES.items() if name != "all" or seen.search]
+    facts["found"] = found = stats.compare(
+        call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, baseline=base.span
+    )
+    facts["rows"] = [_row(seen, one) for one in found.differences]
+    return page(call, "differences.html", **facts)
+
+
+def _base(call: Call, seen: View) -> Base:
+    """Read what is compared with from the address; without a word a search is compared with all, a time with before."""
+    given = forms.query(call)
+    if given.get("base_from") and given.get("base_to"):
+        start, end = (period.moment(given[name], name) for name in ("base_from", "base_to"))
+        if start > end:
+            raise invalid("base_from", "order", text="The period to compare with ends before it begins")
+        return Base("", f"{period.shown(start)} to {period.shown(end)}", (start, end))
+    name = given.get("base", "")
+    name = name if name in BASES and (name != "all" or seen.search) else "all" if seen.search else "before"
+    length = seen.period.end - seen.period.start
+    earlier = max(times.FIRST, seen.period.start - length), seen.period.start - 1
+    return Base(name, BASES[name], None if name == "all" else earlier)
+
+
+def _row(seen: View, one: Difference) -> Row:
+    plain = one.field.removeprefix(ATTRIBUTE_FIELD)
+    field = query.name(plain) if plain != one.field else plain
+    logs = seen.on("logs")
+    return Row(
+        one,
+        hostile.line(plain),
+        hostile.line(one.value),
+        logs.toggle(field, one.value),
+        logs.toggle(field, one.value, exclude=True),
+    )
+
+
+ROUTES = (route("GET", "/ui/projects/{slug}/differences", show),)

@@ -1,0 +1,114 @@
+"""Patterns: the messages of a view by what they have in common, each with a search for it."""
+
+from typing import Any
+
+import msgspec
+
+from headrace.core.events import Filters, stats
+from headrace.core.events.stats import Pattern
+from headrace.eventstore.masks import HOLE
+from headrace.web import forms, hostile, query, view
+from headrace.web.period import PRESETS
+from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.routing import project_of, route
+from headrace.web.view import View
+from headrace.wire.call import Answer, Call
+
+MOST = 200
+STRETCHES = 30
+SORTS = ("count", "newest", "new")
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: the template's pieces with whether each stands for a change, its searches, its newest event."""
+
+    pattern: Pattern
+    pieces: list[tuple[str, bool]]
+    share: float
+    include: str
+    exclude: str
+    sample: str
+
+
+def show(call: Call, slug: str) -> Answer:
+    seen = view.read(call, project_of(call, slug), "patterns")
+    facts: dict[str, Any] = {"project": seen.project, "view": seen, "presets": PRESETS, "complaint": None}
+    if seen.problem is not None:
+        facts |= {"complaint": complaint(seen), "found": None, "rows": [], "sorts": [], "sort": ""}
+        if partial_wanted(call):
+            return fragment("complaint.html", *STAYS, complaint=facts["complaint"])
+        return page(call, "patterns.html", status=400, **facts)
+    found = stats.patterns(
+        call.house,
+        call.who,
+        project_id=seen.project.project_id,
+        filters=seen.filters,
+        limit=MOST,
+        stretches=STRETCHES,
+        before=before(seen),
+    )
+    sort = forms.query(call).get("sort", "")
+    sort = sort if sort in SORTS else SORTS[0]
+    return page(
+        call,
+        "patterns.html",
+        found=found,
+        rows=[_shown(seen, one, found.scanned) for one in ordered(found.patterns, sort)],
+        sorts=[(name, seen.url(sort=None if name == SORTS[0] else name)) for name in SORTS],
+        sort=sort,
+        **facts,
+    )
+
+
+def complaint(seen: View) -> tuple[str, int, str, str, str]:
+    """Return what is wrong with a search, where, and the text before, at and after that place."""
+    problem = seen.problem
+    assert problem is not None  # noqa: S101  The caller asked.
+    at = problem.position - 1
+    return problem.sentence, problem.position, seen.search[:at], seen.search[at : at + 1], seen.search[at + 1 :]
+
+
+def before(seen: View) -> Filters | None:
+    """Return the same search over as long a time just before; None where that time has no beginning."""
+    start, length = seen.period.start, seen.period.end - seen.period.start
+    if start - length <= 0:
+        return None
+    return msgspec.structs.replace(seen.filters, ts_from=start - length, ts_to=start - 1)
+
+
+def ordered(patterns: list[Pattern], sort: str) -> list[Pattern]:
+    if sort == "newest":
+        return sorted(patterns, key=lambda one: -one.last_seen)
+    if sort == "new":
+        return sorted(patterns, key=lambda one: (not one.is_new, -one.first_seen))
+    return patterns
+
+
+def _shown(seen: View, one: Pattern, scanned: int) -> Shown:
+    logs = seen.on("logs")
+    term = query.of_pattern(one.template)
+    include = exclude = ""
+    if term:
+        wanted, unwanted = query.added(seen.search, term), query.added(seen.search, f"NOT ({term})")
+        include = logs.url(search=wanted) if query.readable(wanted) else ""
+        exclude = seen.url(search=unwanted) if query.readable(unwanted) else ""
+    return Shown(
+        pattern=one,
+        pieces=[(hostile.line(text) if not hole else text, hole) for text, hole in _pieces(one.template)],
+        share=one.rows / max(scanned, one.rows),
+        include=include,
+        exclude=exclude,
+        sample=logs.url(event=one.sample_id),
+    )
+
+
+def _pieces(template: str) -> list[tuple[str, bool]]:
+    """Take a template apart at what changes."""
+    found, at = [], 0
+    for match in HOLE.finditer(template):
+        found += [(template[at : match.start()], False), (match[0], True)]
+        at = match.end()
+    return [piece for piece in (*found, (template[at:], False)) if piece[0]]
+
+
+ROUTES = (route("GET", "/ui/projects/{slug}/patterns", show),)
