@@ -170,6 +170,69 @@ def test_errors_by_keyboard(window: Window) -> None:
     page.see("unresolved", ".facts .state")
 
 
+def test_an_error_comes_back_and_is_talked_about(window: Window) -> None:
+    """Resolved by a person, reopened by an event; then a comment, a mute with its end, a release."""
+    clock = window.origin.clock
+    error = {"level": "error", "error_type": "KeyError", "stack_trace": 'File "/app/a.py", line 1, in f\n    g()'}
+    window.visitor.send(error | {"release": "1.0"}, origin=window.origin)
+    page = window.browser
+    window.open("/ui/projects/{slug}/errors")
+    page.click("a.title")
+    page.see("/app/a.py:1", ".frames")
+    page.find(".hours .u-over")
+    page.press("r")
+    page.see("resolved", ".facts .state")
+    clock.advance(60)
+    window.visitor.send(error | {"timestamp": times.show(clock.now), "release": "1.1"}, origin=window.origin)
+    page.run("location.reload()")
+    page.see("It came back in release 1.1", ".timeline")
+    page.see("regressed", ".facts .badge")
+    page.press("[")
+    page.until(lambda: "event=" in page.url, "the older event was not opened")
+    page.see("1.0", "table.fields")
+    page.type(".say textarea", "Since <b>Tuesday</b>.")
+    page.click(".say button")
+    page.see("Since <b>Tuesday</b>.", ".timeline .comment")
+    page.press("m")
+    page.type("[name=events]", "100")
+    page.type("[name=minutes]", "60")
+    page.click("[value=limit]")
+    page.see("until 100 events in 1 hour", ".facts")
+    page.press("u")
+    page.see("unresolved", ".facts .state")
+    page.click("summary[title='Resolve in a release']")
+    page.click(".deeds form.sheet button")
+    page.see("in 1.1", ".facts dd")
+
+
+def test_several_errors_by_keyboard(window: Window) -> None:
+    errors = [{"level": "error", "error_type": f"Error{name}", "stack_trace": name} for name in "ABCD"]
+    for error in errors:
+        window.visitor.send(error, origin=window.origin)
+    page = window.browser
+    window.open("/ui/projects/{slug}/errors")
+    titles = "return [...document.querySelectorAll('a.title')].map((one) => one.textContent)"
+    before = page.run(titles)
+    assert len(before) == 4
+    for key in "jxjx":
+        page.press(key)
+    page.see("2 ticked")
+    page.press("g")
+    page.until(lambda: len(page.run(titles)) == 3, "nothing was merged")
+    page.press("j")
+    page.press("j")
+    page.press("e")
+    page.until(lambda: len(page.run(titles)) == 2, "nothing was resolved")
+    page.press("g")
+    page.see("Tick the errors first", "#said")
+    window.open("/ui/projects/{slug}/errors")
+    page.click("a.title")
+    page.click("[name=merged_id]")
+    page.see("took", ".timeline")
+    window.open("/ui/projects/{slug}/errors")
+    page.until(lambda: len(page.run(titles)) == 3, "nothing was taken out")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_stands_out_of_the_page(window: Window, theme: str, width: int) -> None:

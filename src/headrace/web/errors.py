@@ -102,6 +102,8 @@ def act(call: Call, project_id: int, given: dict[str, str], chosen: list[int]) -
     """Do what the pressed button says; return what was refused."""
     what = given.get("action", "")
     house, who = call.house, call.who
+    if what == "merge" and len(chosen) == 1:
+        raise invalid("group", "must be two or more", text="Tick two errors or more to merge them.")
     if what == "merge":
         groups.merge(house, who, project_id=project_id, group_id=chosen[0], group_ids=chosen[1:])
         return {}

@@ -24,7 +24,8 @@ MOST_PLACES = 10
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:])")
+# What has a meaning inside a line; other signs have one at its beginning alone, where none of these texts stands.
+PUNCTUATION = re.compile(r"([\\`*_\[\]#!|~]|:(?=//))")
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"})
 FACTS = ("level", "environment", "release", "service", "host", "platform", "platform_version", "sdk_version", "method")
 

@@ -13,6 +13,8 @@
   };
   const short = (n) => Intl.NumberFormat("en", { notation: "compact" }).format(n);
   const shown = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+  // The part of a moment that tells the ticks of an axis apart.
+  const tick = (seconds, span) => (span > 2 * 86400 ? shown(seconds).slice(5, span > 10 * 86400 ? 10 : 16) : shown(seconds).slice(11));
 
   // Bars stand on those of the series before, so that the last series drawn is the sum.
   function stacked(data) {
@@ -55,7 +57,7 @@
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { range: () => [data.x[0], Math.max(end, data.x[0] + 1)] }, y: { range: () => [least, most + room] } },
-      axes: [{ ...axis, size: 26 }, { ...axis, size: 46, values: (u, all) => all.map(short) }],
+      axes: [{ ...axis, size: 26, values: (u, all) => all.map((one) => tick(one, end - data.x[0])) }, { ...axis, size: 46, values: (u, all) => all.map(short) }],
       series: [{}, ...series],
       hooks: {
         draw: [(u) => limit(u, data.limit)],

@@ -50,7 +50,8 @@
       }
       // With nothing ticked, the row that one stands on is meant.
       if (!rows.some((row) => tick(row).checked) && rows[at]) tick(rows[at]).checked = true;
-      button.click();
+      if (rows.some((row) => tick(row).checked)) button.click();
+      else say("Tick the errors first");
     });
   }
 
