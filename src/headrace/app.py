@@ -10,7 +10,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.core import alerts, billing, groups, idempotency, jobs, keys, uptime, webhooks, workflows
+from headrace.core import (
+    alerts,
+    announcements,
+    billing,
+    groups,
+    idempotency,
+    jobs,
+    keys,
+    uptime,
+    webhooks,
+    workflows,
+)
 from headrace.core import house as rooms
 from headrace.core.events import deletions, tail
 from headrace.core.house import House
@@ -87,7 +98,7 @@ def announce(house: House) -> None:
         webhooks.emit(house, connection, organization_id=organization_id, event=event, data=data)
 
     house.part(alerts.Notices).tell = tell
-    house.part(billing.Outlet).emit = webhooks.emit
+    house.part(announcements.Listeners).all.append(webhooks.heard)
 
 
 def start_jobs(house: House) -> None:
@@ -204,6 +215,7 @@ class Upkeep:
                 attempt(lambda: idempotency.purge(self.house))
                 attempt(lambda: sessions.purge(self.house))
                 attempt(lambda: billing.renew(self.house))
+                attempt(lambda: webhooks.deliveries.purge(self.house))
 
 
 def attempt(work: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from headrace.core import billing, people
+from headrace.core import announcements, billing, people
 from headrace.core.billing import effects, prices, signature
 from headrace.core.house import House
 from headrace.core.identity import operators, organizations
@@ -45,11 +45,11 @@ def told(house: House) -> list[tuple[str, Any]]:
     """What webhooks were told: event and data."""
     heard: list[tuple[str, Any]] = []
 
-    def emit(_house: House, _connection: sa.Connection, *, organization_id: int, event: str, data: Any) -> None:
+    def listen(_connection: sa.Connection, _house: House, organization_id: int, event: str, data: Any) -> None:
         assert data["organization_id"] == organization_id
         heard.append((event, data))
 
-    house.part(billing.Outlet).emit = emit
+    house.part(announcements.Listeners).all.append(listen)
     return heard
 
 

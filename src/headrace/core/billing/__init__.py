@@ -6,7 +6,6 @@ Whatever happens, happens by an event: `events.receive` takes Stripe's, `local` 
 from headrace.core.billing import prices
 from headrace.core.billing.checkouts import order, place, start_payment, start_plan
 from headrace.core.billing.customers import customer, require_biller
-from headrace.core.billing.effects import Outlet
 from headrace.core.billing.events import receive
 from headrace.core.billing.invoices import list_invoices, mark_paid
 from headrace.core.billing.records import (
@@ -24,7 +23,6 @@ __all__ = [
     "Checkout",
     "Customer",
     "Invoice",
-    "Outlet",
     "Started",
     "Subscription",
     "cancel",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from headrace.core import audit, people
+from headrace.core import announcements, audit, people
 from headrace.core.billing import prices
 from headrace.core.billing.records import (
     GOOD,
@@ -40,18 +40,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Effect = Callable[[House, sa.Connection, int, Event], str]
-Emit = Callable[..., object]
-
-
-class Outlet:
-    """Where webhooks are told what happened; `app.py` puts in who sends them."""
-
-    def __init__(self, _house: House) -> None:
-        self.emit: Emit | None = None
-
-    def tell(self, house: House, connection: sa.Connection, organization_id: int, event: str, data: object) -> None:
-        if self.emit is not None:
-            self.emit(house, connection, organization_id=organization_id, event=event, data=data)
 
 
 def organization_of(connection: sa.Connection, event: Event) -> int | None:
@@ -102,7 +90,7 @@ def subscribed(house: House, connection: sa.Connection, organization_id: int, ev
         return "unknown"
     word = "created" if event.type == "customer.subscription.created" else "updated"
     shown = shown_subscription(subscription_of(row))
-    house.part(Outlet).tell(house, connection, organization_id, f"subscription.{word}", shown)
+    announcements.tell(connection, house, organization_id=organization_id, event=f"subscription.{word}", data=shown)
     return "applied"
 
 
@@ -171,7 +159,7 @@ def invoiced(house: House, connection: sa.Connection, organization_id: int, even
     word = event.type.rpartition(".")[2]
     if word in {"paid", "payment_failed"}:
         shown = shown_invoice(invoice_of(connection, row))
-        house.part(Outlet).tell(house, connection, organization_id, f"invoice.{word}", shown)
+        announcements.tell(connection, house, organization_id=organization_id, event=f"invoice.{word}", data=shown)
     return "applied"
 
 
