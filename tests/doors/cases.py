@@ -28,6 +28,8 @@ class Case(NamedTuple):
 
 QUERY = "project_id={project_id}"
 PROJECT: Foreign = (403, NOBODY)
+NO_WEBHOOK: Foreign = (404, "Webhook endpoint not found")
+NO_DELIVERY: Foreign = (404, "Webhook delivery not found")
 ALERT = {"kind": "absence", "project_id": 1}
 NO_WORKFLOW: Foreign = (404, "Workflow not found")
 NO_ALERT: Foreign = (404, "Alert not found")
@@ -179,13 +181,38 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("native", "GET", "/api/v1/jobs/{job_id}"): Case("/api/v1/jobs/1", foreign=NO_JOB),
     ("native", "POST", "/api/v1/jobs/{job_id}/cancel"): Case("/api/v1/jobs/1/cancel", foreign=NO_JOB),
     ("native", "POST", "/api/v1/jobs/{job_id}/retry"): Case("/api/v1/jobs/1/retry", foreign=NO_JOB),
-    ("native", "GET", "/api/v1/saved-searches"): Case("/api/v1/saved-searches?project_id={project_id}", foreign=PROJECT),
+    ("native", "GET", "/api/v1/saved-searches"): Case(
+        "/api/v1/saved-searches?project_id={project_id}", foreign=PROJECT
+    ),
     ("native", "POST", "/api/v1/saved-searches"): Case("/api/v1/saved-searches", {"name": "S", "project_id": 1}),
     ("native", "GET", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
     ("native", "PUT", "/api/v1/saved-searches/{id}"): Case(
         "/api/v1/saved-searches/1", {"name": "S"}, foreign=NO_SEARCH
     ),
     ("native", "DELETE", "/api/v1/saved-searches/{id}"): Case("/api/v1/saved-searches/1", foreign=NO_SEARCH),
+    ("native", "GET", "/api/v1/webhook-endpoints"): Case("/api/v1/webhook-endpoints"),
+    ("native", "POST", "/api/v1/webhook-endpoints"): Case(
+        "/api/v1/webhook-endpoints", {"url": "https://example.com/", "events": ["*"]}
+    ),
+    ("native", "GET", "/api/v1/webhook-endpoints/{id}"): Case("/api/v1/webhook-endpoints/wh_1", foreign=NO_WEBHOOK),
+    ("native", "PATCH", "/api/v1/webhook-endpoints/{id}"): Case(
+        "/api/v1/webhook-endpoints/wh_1", {"is_active": True}, foreign=NO_WEBHOOK
+    ),
+    ("native", "DELETE", "/api/v1/webhook-endpoints/{id}"): Case("/api/v1/webhook-endpoints/wh_1", foreign=NO_WEBHOOK),
+    ("native", "POST", "/api/v1/webhook-endpoints/{id}/test"): Case(
+        "/api/v1/webhook-endpoints/wh_1/test", foreign=NO_WEBHOOK
+    ),
+    ("native", "POST", "/api/v1/webhook-endpoints/{id}/secret/rotate"): Case(
+        "/api/v1/webhook-endpoints/wh_1/secret/rotate", {}, foreign=NO_WEBHOOK
+    ),
+    ("native", "POST", "/api/v1/webhook-endpoints/{id}/recover"): Case(
+        "/api/v1/webhook-endpoints/wh_1/recover", query="since=2026-01-01", foreign=NO_WEBHOOK
+    ),
+    ("native", "GET", "/api/v1/webhook-deliveries"): Case("/api/v1/webhook-deliveries"),
+    ("native", "GET", "/api/v1/webhook-deliveries/{id}"): Case("/api/v1/webhook-deliveries/msg_1", foreign=NO_DELIVERY),
+    ("native", "POST", "/api/v1/webhook-deliveries/{id}/redeliver"): Case(
+        "/api/v1/webhook-deliveries/msg_1/redeliver", foreign=NO_DELIVERY
+    ),
     ("native", "GET", "/api/v1/workflow-definitions"): Case("/api/v1/workflow-definitions"),
     ("native", "POST", "/api/v1/workflow-definitions"): Case(
         "/api/v1/workflow-definitions", {"name": "mail", "kind": "queue"}

@@ -387,7 +387,7 @@ def test_wrong_methods_and_paths(scene: Scene, client: httpx.Client, name: Name)
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTED if "_id}" in name[2] or "{id}" in name[2]], ids=" ".join)
 def test_ids_in_paths(scene: Scene, client: httpx.Client, name: Name) -> None:
-    if "{panel_id}" in name[2] or "{log_id}" in name[2] or name[0] == "levqor":
+    if "{panel_id}" in name[2] or "{log_id}" in name[2] or "/webhook-" in name[2] or name[0] == "levqor":
         return  # These are texts; an unknown one is not found.
     field = name[2].partition("{")[2].partition("}")[0]
     for wrong in ("0", "-1", "x", "1.5", str(2**63)):

@@ -210,6 +210,7 @@ def _keys(verbs: Any) -> None:
         _act(acts, name, text).add_argument(
             "key_id", type=whole(1, 2**63 - 1), metavar="KEY_ID", help="as `headrace key list` shows it"
         )
+    _act(acts, "callback", "Print the secret that signs callbacks of jobs which no key made.")
     act = _act(
         acts, "import", "Take over an existing key as an organization's key. The key is read from standard input."
     )

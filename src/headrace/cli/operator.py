@@ -13,7 +13,7 @@ import msgspec
 
 from headrace.cli.configuration import office
 from headrace.cli.screen import Trouble, as_json, note, say, table
-from headrace.core import billing, keys, projects
+from headrace.core import announcements, billing, jobs, keys, projects, webhooks
 from headrace.core.identity import operators, overview
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
@@ -48,6 +48,9 @@ def desk(given: Namespace, *, make: bool = False) -> Iterator["House"]:
 
     try:
         with office(given, make=make) as house:
+            # What is changed here is told like what is changed there; a running server sends it.
+            jobs.define(house, webhooks.kind(house))
+            house.part(announcements.Listeners).all.append(webhooks.heard)
             yield house
     except Refusal as refusal:
         raise Trouble(refusal.text) from refusal
@@ -113,6 +116,9 @@ def _key(house: "House", given: Namespace) -> None:
             _show_new(made, given, imported=True)
         case "list":
             _list(_keys(house, who, given), KEY_COLUMNS, given)
+        case "callback":
+            secret = webhooks.organization_secret(house, who)
+            _told({"callback_secret": secret}, secret, given)
         case "limit":
             if given.per_minute is None and given.per_hour is None:
                 raise Trouble("nothing to set; give --per-minute, --per-hour or both")

@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import alerts, auth, jobs, searches, workers, workflows
+from headrace.doors.native import alerts, auth, jobs, searches, webhooks, workers, workflows
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
@@ -15,6 +15,7 @@ ROUTES: tuple[HTTPRouteHandler, ...] = (
     *alerts.ROUTES,
     *jobs.ROUTES,
     *searches.ROUTES,
+    *webhooks.ROUTES,
     *workflows.ROUTES,
     *workers.ROUTES,
 )
