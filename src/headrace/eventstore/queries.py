@@ -458,15 +458,25 @@ def histogram(
 def top_messages(
     engine: Engine, selection: Selection, *, limit: int = 10, column: TimeColumn = "received_at", comment: str = ""
 ) -> list[TopMessage]:
-    """Return the most frequent messages; an event without one shows its error_message, else its error_type, else ""."""
+    """Return the most frequent messages; an event without one shows its error_message, else its error_type, else "".
+
+    They are counted by their hash, as a million different ones take more memory than a question has; what one says is
+    then read from its newest event.
+    """
     condition, params = where(selection)
-    return engine.query(
-        f"SELECT {SAID} AS said, count() AS rows, max({column}) AS last_seen FROM events"
-        f" WHERE {condition} GROUP BY said ORDER BY rows DESC, last_seen DESC, said LIMIT {limit:d}",
+    found = engine.query(
+        f"SELECT sipHash64({SAID}) AS hash, count() AS rows, max({column}) AS last_seen, argMax(id, {column}) AS newest"
+        f" FROM events WHERE {condition} GROUP BY hash ORDER BY rows DESC, last_seen DESC, hash LIMIT {limit:d}",
         params,
-        row=TopMessage,
+        row=tuple[int, int, int, int],
         comment=comment,
     )
+    newest = f"SELECT id, {SAID} FROM events WHERE {condition} AND id IN {{newest:Array(UInt64)}}"
+    params["newest"] = [one for *_, one in found]
+    said = dict(engine.query(newest, params, row=tuple[int, str], comment=comment)) if found else {}
+    # What was deleted between the two questions says nothing any more.
+    tops = [TopMessage(said[one], rows, last_seen) for _, rows, last_seen, one in found if one in said]
+    return sorted(tops, key=lambda top: (-top.rows, -top.last_seen, top.message))
 
 
 # -- deletion ---------------------------------------------------------------------------------------------------------

@@ -74,8 +74,8 @@ COLUMNS: Final = f"""
 # machine in CPU; LowCardinality groups faster. Sorting by service first saves 2 % of disk and makes "the latest 50"
 # read whole five-minute blocks; sorted by time it reads one granule, and pages by (ts, id) follow the key.
 #
-# A part of which rows are deleted loses its rollups; `learning.backfill` makes them again. To rebuild those of attributes
-# with the deletion took more memory than the engine has: it reads a million attribute maps at once.
+# A part of which rows are deleted loses its rollups; `learning.backfill` makes them again. To have the deletion rebuild
+# those of attributes took more memory than the engine has: a million maps are read at once.
 #
 # Small parts are compact, one file for all columns: with a file per column and map bucket, creating and deleting files
 # was 5 us of kernel time a row. Attributes have a bloom filter, not a text index: postings of ids that occur once cost
