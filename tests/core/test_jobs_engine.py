@@ -195,10 +195,8 @@ def test_a_job_of_three_leases_runs_once(lab: Lab, clock: FakeClock, until: Unti
 
 def lease_of(house: House, job: jobs.Job) -> int:
     with house.db.read() as connection:
-        found: int = connection.execute(
-            sa.text("SELECT lease_until FROM jobs WHERE id = :id"), {"id": job.id}
-        ).scalar_one()
-    return found
+        row = statements.run(connection, "SELECT lease_until FROM jobs WHERE id = :id", id=job.id).fetchone()
+    return int(row[0])
 
 
 def test_a_lease_that_was_lost_stops_the_run(lab: Lab, until: Until) -> None:
