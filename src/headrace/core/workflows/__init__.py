@@ -2,10 +2,11 @@
 
 from headrace.core.workflows.defining import BUILTIN, Defined, define, remove, update
 from headrace.core.workflows.definitions import Definition, get, list_all
+from headrace.core.workflows.functions import installed
 from headrace.core.workflows.kinds import define as define_kinds
 from headrace.core.workflows.queues import Pulled, Waits, anything, complete, fail, heartbeat, lease
-from headrace.core.workflows.starting import start
-from headrace.core.workflows.waiting import WaitingFor, waiting_for
+from headrace.core.workflows.starting import Order, start, start_together
+from headrace.core.workflows.waiting import WaitingFor, notes, waiting_for
 from headrace.core.workflows.workers import Worker
 from headrace.core.workflows.workers import list_all as list_workers
 
@@ -13,6 +14,7 @@ __all__ = [
     "BUILTIN",
     "Defined",
     "Definition",
+    "Order",
     "Pulled",
     "WaitingFor",
     "Waits",
@@ -24,11 +26,14 @@ __all__ = [
     "fail",
     "get",
     "heartbeat",
+    "installed",
     "lease",
     "list_all",
     "list_workers",
+    "notes",
     "remove",
     "start",
+    "start_together",
     "update",
     "waiting_for",
 ]

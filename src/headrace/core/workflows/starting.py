@@ -1,6 +1,8 @@
-"""Starting a workflow: one job, durably, of the kind that serves it."""
+"""Starting a workflow: one job, durably, of the kind that serves it. Several callers may share a transaction."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +19,13 @@ from headrace.kit.outbound import OutboundError
 PAYLOAD_BYTES = 204_800
 LONGEST_CALLBACK = 1_024
 PRIORITIES = 100
+
+
+class Order(NamedTuple):
+    """Who asks for what: `fields` are those of `start`."""
+
+    who: Principal
+    fields: Mapping[str, Any]
 
 
 def start(
@@ -36,30 +45,63 @@ def start(
     `payload` is an object of at most 204,800 bytes as JSON; `priority` 0-100 (LOW, NORMAL, HIGH); `callback_url` is
     kept in the job for whoever tells of its end.
     """
+    fields = {
+        "workflow": workflow,
+        "payload": payload,
+        "priority": priority,
+        "callback_url": callback_url,
+        "view": view,
+        "run_at": run_at,
+        "unique": unique,
+    }
+    return jobs.submit(house, **_values(house, partial(kinds.place, house), Order(who, fields)))
+
+
+def start_together(house: House, orders: Sequence[Order]) -> list[Job | Exception]:
+    """Start in one transaction what several callers asked for: for each its job, or what `start` would raise."""
+    place = cache(partial(kinds.place, house))
+    outcomes = [_tried(partial(_values, house, place, order)) for order in orders]
+    good = [one for one in outcomes if isinstance(one, dict)]
+    made = _tried(lambda: house.db.submit(lambda connection: [jobs.enqueue(house, connection, **one) for one in good]))
+    # What broke the transaction was one of them, or concerns all: each is told its own.
+    alone = iter(made if isinstance(made, list) else [_tried(partial(jobs.submit, house, **one)) for one in good])
+    return [next(alone) if isinstance(one, dict) else one for one in outcomes]
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  Handed to the caller whose it is.
+        return error
+
+
+def _values(house: House, place: Callable[[int, str], kinds.Place], order: Order) -> dict[str, Any]:
+    """Check an order; return what `jobs.enqueue` takes."""
+    who, fields = order
     # Levqor's keys are narrowed to jobs, VetrAI's to workflows; here they are the same thing.
     if not who.allows("jobs", "write"):
         rules.require(who, RESOURCE, "write")
-    name = workflow_name(workflow)
-    content = _payload(payload)
+    name = workflow_name(fields["workflow"])
+    content = _payload(fields["payload"])
+    callback_url = fields.get("callback_url")
     url = None if callback_url is None else _callback(house, callback_url)
-    urgency = rules.integer(priority, "priority", 0, PRIORITIES)
-    found = kinds.place(house, who.organization_id, name)
-    return jobs.submit(
-        house,
-        kind=found.kind,
-        organization_id=who.organization_id,
-        payload=content,
-        name=name,
-        priority=urgency,
-        run_at=run_at,
-        lane=found.lane,
-        tries=found.tries,
-        account_id=who.account_id,
-        key_id=who.key_id,
-        view=view,
-        callback_url=url,
-        unique=unique,
-    )
+    urgency = rules.integer(fields.get("priority", NORMAL), "priority", 0, PRIORITIES)
+    found = place(who.organization_id, name)
+    return {
+        "kind": found.kind,
+        "organization_id": who.organization_id,
+        "payload": content,
+        "name": name,
+        "priority": urgency,
+        "run_at": fields.get("run_at"),
+        "lane": found.lane,
+        "tries": found.tries,
+        "account_id": who.account_id,
+        "key_id": who.key_id,
+        "view": fields.get("view"),
+        "callback_url": url,
+        "unique": fields.get("unique"),
+    }
 
 
 def workflow_name(value: Any) -> str:

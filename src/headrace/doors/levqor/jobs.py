@@ -1,11 +1,13 @@
 """Jobs: taken in (202 once they are on disk), and asked how they are."""
 
 import asyncio
+from functools import partial
 
 from litestar import get
 from litestar.params import FromPath
 
 from headrace.core import audit, jobs, workflows
+from headrace.core.house import House
 from headrace.core.jobs import Job
 from headrace.core.refusals import Refusal
 from headrace.core.rules import choice
@@ -16,6 +18,7 @@ from headrace.wire import jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Terms, terms
 from headrace.wire.repeats import once
+from headrace.wire.together import Together
 
 TAGS = ["jobs"]
 INTAKE = "/api/v1/intake"
@@ -32,6 +35,13 @@ STATUS: dict[str, shapes.Status] = {
 }
 
 
+class Orders:
+    """What is asked for at once goes into one transaction."""
+
+    def __init__(self, house: House) -> None:
+        self.start = Together[workflows.Order, Job](partial(workflows.start_together, house))
+
+
 async def intake(call: Call) -> Answer:
     """Take in a job."""
     return await once(call, INTAKE, lambda: take(call))
@@ -40,17 +50,15 @@ async def intake(call: Call) -> Answer:
 async def take(call: Call) -> Answer:
     sent = jsons.decode(call.body, shapes.NewJob)
     priority = choice("normal" if sent.priority is None else sent.priority, "priority", PRIORITIES)
+    fields = {
+        "workflow": sent.workflow,
+        "payload": sent.payload,
+        "priority": PRIORITIES[priority],
+        "callback_url": sent.callback_url,
+        "view": shapes.VIEW,
+    }
     async with asyncio.timeout(call.house.settings.request_seconds):
-        job = await asyncio.to_thread(
-            workflows.start,
-            call.house,
-            call.who,
-            workflow=sent.workflow,
-            payload=sent.payload,
-            priority=PRIORITIES[priority],
-            callback_url=sent.callback_url,
-            view=shapes.VIEW,
-        )
+        job = await call.house.part(Orders).start(workflows.Order(call.who, fields))
     # The job itself says who asked for what, and when.
     audit.kept()
     return answer(202, shapes.Queued(job_id=job.token))
