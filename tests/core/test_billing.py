@@ -121,6 +121,7 @@ def test_signatures(header: str, now: int, good: bool) -> None:
         b'{"id":"evt_1","type":"x.y","created":1,"data":[]}',
         b'{"id":"evt_1","type":"x.y","created":true,"data":{"object":{"id":"a"}}}',
         b'{"id":"evt_1","type":"x.y","created":-1,"data":{"object":{"id":"a"}}}',
+        b'{"id":"evt_1","type":"x.y","created":253402300800,"data":{"object":{"id":"a"}}}',
         b'{"id":"","type":"x.y","created":1,"data":{"object":{"id":"a"}}}',
         b'{"id":"e\\u0000","type":"x.y","created":1,"data":{"object":{"id":"a"}}}',
         b'{"id":"evt_1","type":"x.y","created":1,"data":{"object":{"id":7}}}',

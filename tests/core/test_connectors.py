@@ -536,6 +536,28 @@ def test_raw_stays_below_the_address(world: World) -> None:
     assert world.run("notion", "raw", body)["object"] == "list"
 
 
+def test_calls_at_once_have_an_end(world: World) -> None:
+    free = world.house.part(calling.Lines).free
+    held = [free.acquire(blocking=False) for _ in range(world.house.settings.connector_calls)]
+    try:
+        with pytest.raises(Refusal) as caught:
+            world.run("slack", "auth_test")
+        assert (caught.value.kind, caught.value.facts["retry_after"]) == (Kind.UNAVAILABLE, 5)
+        assert not world.fakes["slack"].take()
+    finally:
+        for _ in held:
+            free.release()
+    assert world.run("slack", "auth_test")
+
+
+def test_the_guide_lists_every_action() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text()
+    for provider in connectors.PROVIDERS.values():
+        part = guide.partition(f"### {provider.name}\n")[2].partition("\n### ")[0]
+        listed = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
+        assert listed == list(provider.actions)
+
+
 def test_no_credential_stays_anywhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
     secrets = {"gmail": RENEWABLE | {"refresh_token": "1//wrong"}, "telegram": {"token": "99:AAH-secret-of-a-bot"}}
     secrets |= {"slack": {"token": "xoxb-secret-of-slack"}, "notion": {"token": "ntn_secret-of-notion"}}

@@ -287,6 +287,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connector_telegram_url: Annotated[
         str, Rule("Base address of the Telegram connector.", "Or of a Bot API server of your own.")
     ] = "https://api.telegram.org/"
+    connector_calls: Annotated[
+        int,
+        Rule(
+            "Calls of connectors that run at once.",
+            "Beyond it 503: slow providers must not hold every thread that answers requests.",
+            1,
+            1_000,
+        ),
+    ] = 16
     connector_answer_bytes: Annotated[
         int,
         Rule("Most bytes of a provider's answer to a connector.", "A page of a list is hundreds of KiB.", 64 << 10),

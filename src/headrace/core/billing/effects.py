@@ -27,6 +27,8 @@ from headrace.kit.times import SECOND
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 2_048
+# The year 10000, which no text of a time can hold.
+LATEST_SECONDS = 253_402_300_800
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,5 +237,5 @@ def _amount(value: Any) -> int:
 
 
 def _time(value: Any) -> int | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < LARGEST // SECOND
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < LATEST_SECONDS
     return value * SECOND if good else None

@@ -19,7 +19,6 @@ from headrace.core.schema.billing import billing_events, billing_objects
 from headrace.kit.times import SECOND
 
 LONGEST_ID, LONGEST_TYPE = 255, 128
-LATEST = 1 << 40
 # Events of one second arrive in any order; a later step of an object's life is never undone by an earlier one.
 STEPS = {"created": 0, "finalized": 1, "completed": 1, "updated": 2, "payment_failed": 2}
 LATE_STEP, LAST_STEP = 3, 4
@@ -52,7 +51,12 @@ def parsed(body: bytes) -> Event:
         raise wrong
     known, kind, created = whole.get("id"), whole.get("type"), whole.get("created")
     ids = _named(known, LONGEST_ID) and _named(kind, LONGEST_TYPE) and _named(about.get("id"), LONGEST_ID)
-    if not ids or isinstance(created, bool) or not isinstance(created, int) or not 0 <= created < LATEST:
+    if (
+        not ids
+        or isinstance(created, bool)
+        or not isinstance(created, int)
+        or not 0 <= created < effects.LATEST_SECONDS
+    ):
         raise wrong
     return Event(id=known, type=kind, created_at=created * SECOND, object=about, source="stripe")
 

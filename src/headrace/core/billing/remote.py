@@ -1,6 +1,7 @@
 """Stripe by its own library, which is loaded where it is used and nowhere else. Amounts and words are Stripe's."""
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.billing.records import Checkout
@@ -16,6 +17,7 @@ VERSION = "2026-10-28.endive"
 # Two tries fit into the time that one request of ours may take.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 3.0, 8.0, 1
 RETRY_SECONDS = 5
+CALLS = 8
 
 
 class Remote:
@@ -33,6 +35,8 @@ class Remote:
             http_client=transport,
         )
         self.transport = transport
+        # Each call holds a thread that answers requests; a slow Stripe must not have them all.
+        self.free = threading.BoundedSemaphore(CALLS)
 
     def close(self) -> None:
         self.transport.close()
@@ -42,7 +46,7 @@ def make_customer(house: House, *, organization_id: int, name: str) -> str:
     """Make the customer of an organization; the same again is the same one."""
     sent: Any = {"name": name, "metadata": {"organization_id": str(organization_id)}}
     client = house.part(Remote).client
-    made = _asked(lambda: client.v1.customers.create(sent, _once(house, f"customer/{organization_id}/{name}")))
+    made = _asked(house, lambda: client.v1.customers.create(sent, _once(house, f"customer/{organization_id}/{name}")))
     return str(made.id)
 
 
@@ -67,7 +71,7 @@ def start(house: House, order: Checkout, *, price_id: str, customer: str | None)
         optional = {"customer_email": order.email, "client_reference_id": order.reference}
         sent |= {name: value for name, value in optional.items() if value is not None}
     client = house.part(Remote).client
-    made = _asked(lambda: client.v1.checkout.sessions.create(sent, _once(house, f"checkout/{order.id}")))
+    made = _asked(house, lambda: client.v1.checkout.sessions.create(sent, _once(house, f"checkout/{order.id}")))
     return str(made.id), str(made.url)
 
 
@@ -80,15 +84,15 @@ def subscribe(house: House, *, organization_id: int, customer: str, plan: str, p
         "metadata": {"organization_id": str(organization_id), "plan": plan},
     }
     client = house.part(Remote).client
-    _asked(lambda: client.v1.payment_methods.attach(method, {"customer": customer}))
-    made = _asked(lambda: client.v1.subscriptions.create(sent))
+    _asked(house, lambda: client.v1.payment_methods.attach(method, {"customer": customer}))
+    made = _asked(house, lambda: client.v1.subscriptions.create(sent))
     return made.to_dict()
 
 
 def cancel(house: House, external_id: str) -> Any:
     """Have a subscription end with the period that is paid."""
     client = house.part(Remote).client
-    made = _asked(lambda: client.v1.subscriptions.update(external_id, {"cancel_at_period_end": True}))
+    made = _asked(house, lambda: client.v1.subscriptions.update(external_id, {"cancel_at_period_end": True}))
     return made.to_dict()
 
 
@@ -103,9 +107,11 @@ def _once(house: House, what: str) -> Any:
     return {"idempotency_key": house.keyring.mac("billing/1", what).hex()}
 
 
-def _asked(send: "Callable[[], Any]") -> Any:
+def _asked(house: House, send: "Callable[[], Any]") -> Any:
     """Send, and turn Stripe's refusals into ours."""
-    stripe = _library()
+    stripe, free = _library(), house.part(Remote).free
+    if not free.acquire(blocking=False):
+        raise _away()
     try:
         return send()
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
@@ -121,6 +127,8 @@ def _asked(send: "Callable[[], Any]") -> Any:
     except stripe.StripeError as error:
         log.warning("Stripe failed: %s %s", type(error).__name__, error.http_status)
         raise _away() from None
+    finally:
+        free.release()
 
 
 def _away() -> Refusal:

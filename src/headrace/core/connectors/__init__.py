@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.core import audit, rules
 from headrace.core.connectors import provider as grammar
-from headrace.core.connectors.calling import Line, Renewed
+from headrace.core.connectors.calling import Line, Lines, Renewed
 from headrace.core.connectors.gmail import GMAIL
 from headrace.core.connectors.notion import NOTION
 from headrace.core.connectors.provider import Json, Provider, bad
@@ -48,7 +48,8 @@ def run(house: House, who: Principal, *, name: str, action: Any, credentials: An
         raise bad("params must be an object")
     line = Line(house, provider, given)
     try:
-        result = _carried_out(line, provider, action, params or {})
+        with house.part(Lines).one():
+            result = _carried_out(line, provider, action, params or {})
     except Refusal as refusal:
         if refusal.facts.get("code"):
             _record(house, who, name, action, "failure")

@@ -1,7 +1,10 @@
 """One call of a connector: its requests, tried again inside ten seconds, and every error with no credential in it."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -10,13 +13,14 @@ import msgspec
 from headrace.core.connectors.provider import Json, Provider, Request
 from headrace.core.house import House
 from headrace.core.outward import Outward
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind, Refusal, unavailable
 from headrace.kit.outbound import OutboundError, Reply
 
 TOTAL_SECONDS = 10.0
 TRIES = 3
 PAUSE_SECONDS = 0.25
 UNAUTHORIZED = 401
+BUSY_SECONDS = 5
 LONGEST_COMPLAINT = 500
 # Reasons after which nothing reached the provider, so that another try can do no harm.
 UNREACHED = frozenset({"connect", "dns"})
@@ -27,6 +31,22 @@ class Renewed(msgspec.Struct, frozen=True):
 
     token: str
     expires_in: int | None
+
+
+class Lines:
+    """The calls that run now. Each holds a thread that answers requests, and a slow provider must not have them all."""
+
+    def __init__(self, house: House) -> None:
+        self.free = threading.BoundedSemaphore(house.settings.connector_calls)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        if not self.free.acquire(blocking=False):
+            raise unavailable("Too many connectors are called at once", BUSY_SECONDS)
+        try:
+            yield
+        finally:
+            self.free.release()
 
 
 class Line:
