@@ -15,12 +15,14 @@ from headrace.web import (
     errors,
     forms,
     invoices,
+    jobs,
     keys,
     logs,
     patterns,
     people,
     projects,
     searches,
+    workflows,
 )
 from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
 from headrace.web.routing import PERSON
@@ -66,6 +68,8 @@ def door() -> Door:
         differences,
         alerts,
         dashboards,
+        jobs,
+        workflows,
     )
     open_to_all = Terms(limited=False)
     return Door(
