@@ -2,6 +2,9 @@
 
 import json
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,30 @@ def test_the_same_segment_twice_adds_nothing(shop: Shop) -> None:
     assert (shop.group(A).occurrence_count, shop.group(A).user_count) == (3, 2)
     assert [(place.name, place.rows) for place in releases.of_group(shop.house, shop.group(A)).releases] == [("1", 3)]
     assert shop.told() == [(shop.group(A).id, "new"), (shop.group(B).id, "new")]
+
+
+def test_processes_that_fold_and_merge_at_once(shop: Shop, open_house: Callable[..., House]) -> None:
+    """Two processes fold errors of the same groups, new ones too, while these are merged: nothing is lost."""
+    houses = [shop.house, open_house()]
+    marks = [f"{number:064x}" for number in range(6)]
+    segments = [[shop.segment(*(shop.seen(mark) for mark in marks)) for _ in range(8)] for _ in houses]
+
+    def run(place: int) -> None:
+        for number, segment in enumerate(segments[place]):
+            groups.fold(houses[place], segment)
+            found = groups.by_fingerprint(
+                houses[place], shop.who, project_id=shop.project.project_id, fingerprints=marks[number % 5 :][:2]
+            )
+            ids = sorted({group.id for group in found.values()})
+            # The other process may have merged the two just now.
+            with suppress(Refusal):
+                groups.merge(houses[place], shop.who, **shop.of(ids[place % len(ids)]), group_ids=ids)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(run, place) for place in range(2)]:
+            done.result(timeout=60)
+    assert sum(group.occurrence_count for group in shop.listed()) == 2 * 8 * len(marks)
+    assert len(shop.told()) == len(marks)
 
 
 def test_releases_and_environments(shop: Shop) -> None:

@@ -107,6 +107,7 @@ def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int
 def add_errors(
     connection: sa.Connection, house: "House", parts: Sequence[Part], samples: Mapping[int, Sample], now: int
 ) -> None:
+    marks.alone(connection, house, (part.project for part in parts))
     known = marks.known(connection, {(part.project, part.fingerprint) for part in parts})
     unknown = [part for part in parts if (part.project, part.fingerprint) not in known]
     fresh: set[int] = set()

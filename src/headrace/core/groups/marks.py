@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from headrace.core.house import House
 
 AT_ONCE = 500
+# The first of two numbers of an advisory lock; the second is the project.
+LOCK = 487_122
 V = TypeVar("V", int, str)
 Key = tuple[int, str]
 # Reads events of the segment by their ids.
@@ -32,6 +34,16 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 SHOWN = [error_fingerprints.c[name] for name in Mark.__struct_fields__]
+
+
+def alone(connection: sa.Connection, house: "House", wanted: Iterable[int]) -> None:
+    """Let no other process fold or merge groups of these projects before this transaction ends.
+
+    Which group a fingerprint points to is read first and counted on later. SQLite has one writer anyway.
+    """
+    if house.db.dialect == "postgresql":
+        for project in sorted(set(wanted)):
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK, sa.cast(project, sa.Integer))))
 
 
 def known(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, Mark]:

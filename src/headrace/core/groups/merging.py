@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from headrace.core import audit, projects, rules
 from headrace.core.groups import activity, counts, finding
 from headrace.core.groups.finding import COLUMNS, find, find_itself
+from headrace.core.groups.marks import alone
 from headrace.core.groups.record import Group, group_of
 from headrace.core.groups.triage import PLAIN, require_write
 from headrace.core.principal import Principal
@@ -31,6 +32,7 @@ def merge(house: "House", who: Principal, *, project_id: int, group_id: int, gro
     wanted = checked(group_ids)
     project = projects.get(house, who, project_id=project_id)
     with house.db.write() as connection:
+        alone(connection, house, [project_id])
         target = find(connection, project, group_id)
         sources = {found.id: found for found in (find(connection, project, one) for one in wanted)}
         sources.pop(target.id, None)
@@ -51,6 +53,7 @@ def unmerge(house: "House", who: Principal, *, project_id: int, group_id: int, m
     require_write(who)
     project = projects.get(house, who, project_id=project_id)
     with house.db.write() as connection:
+        alone(connection, house, [project_id])
         target = find(connection, project, group_id)
         source = find_itself(connection, project, merged_id)
         if source.merged_into != target.id:

@@ -80,7 +80,8 @@ def note_project(
         fresh = fresh[: max(0, MOST_RELEASES - connection.execute(count).scalar_one())]
     rows = [
         {"project_id": project, "release": name, "first_seen": spans[name].first, "last_seen": spans[name].last}
-        for name in [*(sorted(known) if widen else ()), *fresh]
+        # In one order everywhere, so that two processes never wait for each other's rows.
+        for name in sorted([*(known if widen else ()), *fresh])
     ]
     if not rows:
         return
