@@ -288,11 +288,11 @@ def test_a_preview_is_what_would_have_been(scene: Scene, project: Project) -> No
     given = COUNT | {"window_seconds": 60}
     found = alerts.preview(scene.house, scene.who, project_id=project.project_id, **given)
     assert [value for _, value in found.points if value] == [3.0, 4.0]
-    assert (len(found.points), found.firings, found.now.value) == (1441, 2, 0.0)
+    assert (len(found.points), found.firings, found.now.value) == (1442, 2, 0.0)
     wide: dict[str, Any] = given | {"window_seconds": 3600}
     CLOCK.advance(900)
     found = alerts.preview(scene.house, scene.who, project_id=project.project_id, **wide)
-    assert (found.points[-1][1], found.firings, len(found.points)) == (7.0, 1, 97)
+    assert (found.points[-1][1], found.firings, len(found.points)) == (7.0, 1, 98)
     pattern: dict[str, Any] = {"kind": "new_pattern", "window_seconds": 60}
     found = alerts.preview(scene.house, scene.who, project_id=project.project_id, **pattern)
     assert (found.points, found.firings) == ([], None)

@@ -51,7 +51,7 @@ def show(call: Call, slug: str) -> Answer:
     facts["found"] = found = stats.compare(
         call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, baseline=base.span
     )
-    facts["rows"] = [_row(seen, one) for one in found.differences]
+    facts["rows"] = [_row(seen, one) for one in found.differences if not _asked(seen, one)]
     return page(call, "differences.html", **facts)
 
 
@@ -70,13 +70,22 @@ def _base(call: Call, seen: View) -> Base:
     return Base(name, BASES[name], None if name == "all" else earlier)
 
 
-def _row(seen: View, one: Difference) -> Row:
+def _field(one: Difference) -> str:
+    """Return the name that a search gives the field."""
     plain = one.field.removeprefix(ATTRIBUTE_FIELD)
-    field = query.name(plain) if plain != one.field else plain
-    logs = seen.on("logs")
+    return query.name(plain) if plain != one.field else plain
+
+
+def _asked(seen: View, one: Difference) -> bool:
+    """Tell whether the search asked for this very value: that it is frequent here says nothing."""
+    return one.value in query.picked(seen.search, _field(one)).included
+
+
+def _row(seen: View, one: Difference) -> Row:
+    field, logs = _field(one), seen.on("logs")
     return Row(
         one,
-        hostile.line(plain),
+        hostile.line(one.field.removeprefix(ATTRIBUTE_FIELD)),
         hostile.line(one.value),
         logs.toggle(field, one.value),
         logs.toggle(field, one.value, exclude=True),

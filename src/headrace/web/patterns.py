@@ -94,7 +94,7 @@ def _shown(seen: View, one: Pattern, scanned: int) -> Shown:
         exclude = seen.url(search=unwanted) if query.readable(unwanted) else ""
     return Shown(
         pattern=one,
-        pieces=[(hostile.line(text) if not hole else text, hole) for text, hole in _pieces(one.template)],
+        pieces=[(hostile.seen(text, hostile.LINE), hole) for text, hole in _pieces(one.template)],
         share=one.rows / max(scanned, one.rows),
         include=include,
         exclude=exclude,

@@ -56,6 +56,9 @@ def preview(
     else:
         found = measure(house, who, definition, project_id=project_id, read=NewsRead(id=0))
         points = [] if definition.kind == "new_pattern" else _counts(house, who, definition, project_id)
+        if points:
+            # What came since the last whole stretch.
+            points.append((max(house.clock(), points[-1][0] + 1), found.value))
     said = definitions.sentence(definition, found.value)
     firings = _firings(definition, points, for_seconds, cool_down_seconds) if points else None
     return Preview(definition=definition, points=points, now=found, reason=said, firings=firings)
