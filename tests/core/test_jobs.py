@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_job_from_end_to_end(house: House, clock: FakeClock) -> None:
 
 
 def test_enqueue_is_the_callers_transaction(house: House) -> None:
-    values = {"kind": "plain", "organization_id": ORGANIZATION, "payload": 1}
+    values: dict[str, Any] = {"kind": "plain", "organization_id": ORGANIZATION, "payload": 1}
 
     def undone() -> None:
         with house.db.write() as connection:
@@ -264,7 +265,7 @@ def test_cancel_of_what_waits_and_what_runs(house: House, clock: FakeClock) -> N
     jobs.cancel(house, ADA, job_id=failing.id)
     assert hand.fail(held, jobs.Cancelled("stopped")) == "cancelled"
     for job in (waiting, running, failing):
-        assert refusal(lambda job=job: jobs.cancel(house, ADA, job_id=job.id)) == (
+        assert refusal(partial(jobs.cancel, house, ADA, job_id=job.id)) == (
             Kind.CONFLICT,
             "The job is cancelled already",
         )
@@ -488,7 +489,7 @@ def test_the_lead_is_one_process_at_a_time(house: House, clock: FakeClock) -> No
 
 @pytest.mark.parametrize(("missed", "runs"), [("once", 1), ("skip", 0), ("all", 3)])
 def test_schedules_and_what_they_missed(house: House, clock: FakeClock, missed: Any, runs: int) -> None:
-    day = {"name": "report", "cron": "30 2 * * *", "kind": "plain", "organization_id": ORGANIZATION}
+    day: dict[str, Any] = {"name": "report", "cron": "30 2 * * *", "kind": "plain", "organization_id": ORGANIZATION}
     due = jobs.schedule(house, **day, payload={"r": 1}, zone="Europe/Berlin", missed=missed)
     assert times.show(due) == "2026-01-02T01:30:00Z"
     assert scheduler.fire(house) == 0

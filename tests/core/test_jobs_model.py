@@ -240,7 +240,7 @@ def test_the_engine_does_what_the_model_does(place: Any, cheap_passwords: Passwo
             stateful_step_count=40,
             deadline=None,
             database=None,
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -1,7 +1,7 @@
 """The engine: claims jobs, has them run, and writes what became of them. One for each house.
 
 One thread turns: each turn settles what ended and claims what may begin, in one transaction. Another keeps: leases,
-deadlines, cancels, progress and, where this process leads, the schedules and the jobs of lost workers.
+deadlines, cancels, progress, the jobs of lost workers and, where this process leads, schedules and retention.
 """
 
 import logging

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
 SAY_SECONDS = 0.5
-LEAD_SECONDS = 1.0
+UPKEEP_SECONDS = 1.0
 PURGE_SECONDS = 600.0
 # A job that was claimed ahead and has not begun by then is given back: the one before it takes long.
 UNBEGUN_SECONDS = 1.0
@@ -33,7 +33,7 @@ class Keeper:
         self.thread = threading.Thread(target=self._run, name="jobs-keeper", daemon=True)
         self.renewed_at = time.monotonic()
         self.renewed_clock = 0
-        self.looked_at = self.led_at = self.purged_at = 0.0
+        self.looked_at = self.upkept_at = self.purged_at = 0.0
         self.leads = False
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Keeper:
                 log.exception("Looking after jobs failed; it is tried again")
 
     def tick(self) -> None:
-        """Look at deadlines and cancels, write progress, renew leases, and lead if it is this process's turn."""
+        """Look at deadlines and cancels, write progress, renew leases, take back what lost workers held."""
         now, held = time.monotonic(), self.engine.held()
         for one in held:
             self._deadline(one, now)
@@ -69,9 +69,9 @@ class Keeper:
             self._cancelled(held)
             self._say(held)
         self._renew(held, now)
-        if now - self.led_at >= LEAD_SECONDS and not self.engine.stopping:
-            self.led_at = now
-            self._lead(now)
+        if now - self.upkept_at >= UPKEEP_SECONDS and not self.engine.stopping:
+            self.upkept_at = now
+            self._upkeep(now)
 
     def _deadline(self, one: Running, now: float) -> None:
         if one.began is None:
@@ -122,11 +122,12 @@ class Keeper:
                 self.house.counters.add("jobs_leases_lost_total")
                 self.engine.halt(one, LOST)
 
-    def _lead(self, now: float) -> None:
+    def _upkeep(self, now: float) -> None:
+        # Everybody's: who leads may be the one that was lost.
+        leases.reap(self.house)
         self.leads = scheduler.lead(self.house, self.engine.worker)
         if not self.leads:
             return
-        leases.reap(self.house)
         scheduler.fire(self.house)
         if now - self.purged_at >= PURGE_SECONDS:
             self.purged_at = now

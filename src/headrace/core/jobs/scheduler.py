@@ -26,7 +26,7 @@ PURGED_AT_ONCE = 1_000
 # Of a schedule with "all", after a long silence.
 MISSED_AT_MOST = 100
 LATE_US = MINUTE
-LEAD_US = 30 * SECOND
+LEAD_US = 10 * SECOND
 MAINTENANCE = "maintenance"
 
 PROMOTE = f"""UPDATE jobs SET state = 'ready' WHERE state = 'scheduled' AND id IN (
@@ -46,7 +46,7 @@ def promote(connection: sa.Connection, now: int) -> int:
 
 
 def lead(house: House, holder: str) -> bool:
-    """Take or keep the lead for half a minute; False while another has it. On SQLite there is one engine anyway."""
+    """Take or keep the lead for ten seconds; False while another has it. On SQLite there is one engine anyway."""
     if house.db.dialect == "sqlite":
         return True
     now = house.clock()
