@@ -10,6 +10,12 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    orders()
+    bills()
+    said()
+
+
+def orders() -> None:
     op.create_table(
         "billing_customers",
         sa.Column("id", ID, nullable=False),
@@ -44,6 +50,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_billing_checkouts_invoice_external_id", "billing_checkouts", ["invoice_external_id"])
     op.create_index("ix_billing_checkouts_organization_id", "billing_checkouts", ["organization_id"])
+
+
+def bills() -> None:
     op.create_table(
         "subscriptions",
         sa.Column("id", ID, nullable=False),
@@ -83,6 +92,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("external_id", name="uq_invoices_external_id"),
     )
     op.create_index("ix_invoices_organization_id_id", "invoices", ["organization_id", "id"])
+
+
+def said() -> None:
     op.create_table(
         "billing_events",
         sa.Column("id", ID, nullable=False),
