@@ -8,12 +8,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ingest, table
+from bench import ingest, intake, isolation, livetail, search, table
 from bench.place import MANY, Place, Section, say
 from bench.server import end_on_sigterm
 
 # In the order of the table. To add one: a module with `measure(place)`, which yields `table.Row`s, and a line here.
-SECTIONS = (Section("ingest", ingest.measure),)
+SECTIONS = (
+    Section("ingest", ingest.measure),
+    Section("search", search.measure),
+    Section("isolation", isolation.measure),
+    Section("tail", livetail.measure),
+    Section("intake", intake.measure),
+)
 NAMES = ", ".join(section.name for section in SECTIONS)
 
 

@@ -174,7 +174,7 @@ def cached_seconds() -> Callable[[int], str]:
     return text
 
 
-def bodies(first: int, count: int, start: int, step: float) -> Iterator[bytes]:
+def bodies(first: int, count: int, start: int, step: float, size: int = SIZE) -> Iterator[bytes]:
     """Bodies of batch requests, `first` and on."""
     for number in range(first, first + count):
-        yield ('{"logs":[' + ",".join(batch(number, start, step)) + "]}").encode()
+        yield ('{"logs":[' + ",".join(batch(number, start, step, size)) + "]}").encode()

@@ -25,11 +25,16 @@ ROOMY = {
 }
 
 
+PASSWORD = "Measured-123"
+
+
 class Key(NamedTuple):
-    """A project and its key."""
+    """A project and its key; its name in a page's address, and the account that made it."""
 
     project: int
     secret: str
+    slug: str = ""
+    email: str = ""
 
 
 class Target(NamedTuple):
@@ -149,12 +154,12 @@ class Server:
     def new_key(self) -> Key:
         """Register an account and make a project with a key."""
         name = secrets.token_hex(6)
-        account = {"email": f"{name}@example.com", "password": "Measured-123", "name": "Bench"}
+        account = {"email": f"{name}@example.com", "password": PASSWORD, "name": "Bench"}
         with Caller(self.address) as caller:
             caller.key = caller.post("/api/v1/accounts/register", account)["access_token"]
             project = caller.post("/api/v1/projects", {"name": f"Bench {name}", "slug": f"bench-{name}"})["project_id"]
             made = caller.post(f"/api/v1/projects/{project}/api-keys", {"name": "bench"})
-        return Key(project, made["full_key"])
+        return Key(project, made["full_key"], f"bench-{name}", account["email"])
 
 
 def cpu(pid: int) -> Cpu:

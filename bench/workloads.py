@@ -50,6 +50,7 @@ class Load(NamedTuple):
     connections: int = 4
     rate: float = 0.0
     prebuilt: bool = True
+    size: int = corpus.SIZE
 
 
 @contextlib.contextmanager
@@ -60,13 +61,13 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[], An
 
 
 def send_batches(target: Target, load: Load) -> Sent:
-    """Send batches of 1,000 logs."""
-    bodies = corpus.bodies(load.first, load.batches, load.start, load.step)
+    """Send batches of logs."""
+    bodies = corpus.bodies(load.first, load.batches, load.start, load.step, load.size)
     requests: Any = ((number, request("POST", BATCH, target.key.secret, body)) for number, body in enumerate(bodies))
     if load.prebuilt:
         requests = list(requests)
     if load.rate:
-        requests = paced(iter(requests), corpus.SIZE / load.rate)
+        requests = paced(iter(requests), load.size / load.rate)
     return send(target, requests, load.connections)
 
 

@@ -5,6 +5,7 @@ A client serialises its queries, so each thread borrows one of a pool; the drain
 
 import contextlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +53,11 @@ SELECT name, sum(covered), (
   UNION ALL SELECT name, parent_rows FROM system.projection_parts
   WHERE active AND database = currentDatabase() AND table = 'events'
 ) GROUP BY name"""
+
+# What reads whole texts, or masks them, may take seconds. It yields to everything else, and never takes every client.
+SLOW = re.compile(r"\b(?:match|position\w*|replaceRegexpAll)\(|\bI?LIKE\b")
+SLOW_NICE = 10
+BUSY = "Too many searches run at the moment; try again shortly."
 
 
 class EngineError(Exception):
@@ -122,6 +128,7 @@ class Engine:
         self.free: queue.LifoQueue[Client] = queue.LifoQueue()
         for client in rest:
             self.free.put(client)
+        self.slow = threading.BoundedSemaphore(max(len(rest) // 2, 1))
         self.draining = threading.Lock()
         self.closed = False
         self.asked = self.refused = 0
@@ -161,7 +168,10 @@ class Engine:
         }
         if comment:
             limits["log_comment"] = comment
-        with self.timed(), self.reserved() if reserved else self.client() as client, translated():
+        slow = not reserved and SLOW.search(sql) is not None
+        if slow:
+            limits["os_thread_priority"] = SLOW_NICE
+        with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
             answer = client.raw_query(sql + clause(limits), dict(params or {}), fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
@@ -184,15 +194,23 @@ class Engine:
             self.seconds += time.perf_counter() - began
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Client]:
+    def client(self, *, slow: bool = False) -> Iterator[Client]:
+        """Borrow a client; slow questions have half of them at most. Raises QueryRefused when none gets free."""
+        deadline = time.monotonic() + self.options.wait_seconds
+        if slow and not self.slow.acquire(timeout=self.options.wait_seconds):
+            raise QueryRefused("busy", BUSY)
         try:
-            client = self.free.get(timeout=self.options.wait_seconds)
+            client = self.free.get(timeout=max(deadline - time.monotonic(), 0))
         except queue.Empty:
-            raise QueryRefused("busy", "Too many searches run at the moment; try again shortly.") from None
-        try:
-            yield client
+            raise QueryRefused("busy", BUSY) from None
+        else:
+            try:
+                yield client
+            finally:
+                self.free.put(client)
         finally:
-            self.free.put(client)
+            if slow:
+                self.slow.release()
 
     @contextlib.contextmanager
     def reserved(self) -> Iterator[Client]:
