@@ -22,6 +22,7 @@ from headrace.web import (
     people,
     projects,
     searches,
+    webhooks,
     workflows,
 )
 from headrace.web.rendering import HTML, STAYS, fragment, here, moved, page, partial_wanted
@@ -69,6 +70,7 @@ def door() -> Door:
         alerts,
         dashboards,
         jobs,
+        webhooks,
         workflows,
     )
     open_to_all = Terms(limited=False)
