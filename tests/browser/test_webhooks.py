@@ -1,0 +1,55 @@
+"""Webhooks in a browser: an endpoint made, its secret copied, a test sent to a receiver that answers with markup."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.browser.conftest import Window
+from tests.receiver import Receiver
+from tests.web.conftest import NAUGHTY
+
+
+@pytest.fixture(scope="module")
+def more_settings() -> dict[str, Any]:
+    return {"outbound_allow": ("127.0.0.0/8",)}
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        yield made
+
+
+def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) -> None:
+    receiver.answer = lambda _: web.Response(body="\n".join(NAUGHTY).encode(), content_type="text/html")
+    browser = window.browser
+    browser.click(".menu.right summary")
+    browser.click("a[href='/ui/webhooks']")
+    browser.see("There are no webhooks yet")
+    browser.type("[name=url]", f"{receiver.url}/hook")
+    browser.type("[name=events]", "job.* key.created")
+    browser.click("form.card button.main")
+    browser.see("shown this once")
+    assert browser.text("#secret").startswith("whsec_")
+    browser.click("[data-copy-from=secret]")
+    browser.see("Copied")
+    browser.click("form[action$='/test'] button")
+    browser.see("webhook.test")
+
+    def delivered() -> bool:
+        browser.open(browser.url)
+        return "delivered" in browser.text("h1")
+
+    browser.until(delivered, "the test was not delivered")
+    browser.see("window.broken = 1", "pre")
+    assert browser.run("return window.broken") is None
+    browser.click("form[action$='/redeliver'] button")
+    browser.see("Attempts")
+    window.open("/ui/webhooks/deliveries?status=delivered")
+    browser.see("Deliveries")
+    window.open("/ui/webhooks")
+    browser.click(".list a.title")
+    browser.click("form[action$='/switch'] button")
+    browser.see("switched off")
