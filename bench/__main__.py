@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ingest, intake, isolation, livetail, search, table
+from bench import ingest, intake, isolation, jobs, livetail, search, table
 from bench.place import MANY, Place, Section, say
 from bench.server import end_on_sigterm
 
@@ -19,6 +19,7 @@ SECTIONS = (
     Section("isolation", isolation.measure),
     Section("tail", livetail.measure),
     Section("intake", intake.measure),
+    Section("jobs", jobs.measure),
 )
 NAMES = ", ".join(section.name for section in SECTIONS)
 

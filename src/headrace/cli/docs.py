@@ -63,7 +63,7 @@ def _section(title: str, verb: ArgumentParser, depth: str) -> list[str]:
 
 
 def _setting_names(verb: ArgumentParser) -> set[str]:
-    return {setting.name for setting in SETTINGS} if verb.prog.endswith((" serve", " demo")) else set()
+    return {setting.name for setting in SETTINGS} if verb.prog.endswith((" serve", " demo", " worker")) else set()
 
 
 def _spelled(action: Action) -> str:
