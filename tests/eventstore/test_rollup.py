@@ -138,16 +138,18 @@ def reading(engine: Engine, question: queries.Asked) -> set[str]:
 def test_the_middle_of_a_period_is_read_from_a_rollup(grouped: Engine, tenant: int, segment_of: SegmentOf) -> None:
     segment = segment_of([group(tenant, [event(BASE - minutes * 60_000_000) for minutes in range(600)])])
     grouped.insert_segment(segment.path, token=segment.name)
-    for times, edges in (
+    cases: list[tuple[dict[str, Any], int]] = [
         ({}, 0),
         ({"ts_from": BASE - 5 * HOUR}, 0),
         ({"ts_from": BASE - 5 * HOUR + 1}, 1),
         ({"ts_from": BASE - 5 * HOUR + 1, "ts_to": BASE - HOUR, "received_floor": ARRIVAL - DAY + 1}, 2),
-    ):
+    ]
+    for times, edges in cases:
         question = queries.asked(grouped, Selection(tenant=tenant, project=7, **times), ["level"])
         assert len(question.conditions) == 1 + edges
         first = queries.Asked(question.conditions[:1], question.params, question.settings)
         assert reading(grouped, first) < set(learning.known(grouped))
-    for unknown in ({"text": "x"}, {"ts_from": BASE - HOUR + 1, "ts_to": BASE - 1}):
+    scanned: list[dict[str, Any]] = [{"text": "x"}, {"ts_from": BASE - HOUR + 1, "ts_to": BASE - 1}]
+    for unknown in scanned:
         assert not queries.asked(grouped, Selection(tenant=tenant, project=7, **unknown), ["level"]).from_rollup
     assert not queries.asked(grouped, Selection(tenant=tenant, project=7, levels=("info",)), ["service"]).from_rollup
