@@ -132,6 +132,17 @@ def test_four_requests(scene: Scene) -> None:
     assert scene.states() == ["succeeded", "scheduled"]
 
 
+def test_a_job_that_nobody_serves_says_so(scene: Scene) -> None:
+    job = scene.start()
+    auth = bearer(scene.tenant.token)
+    seen = scene.client.get(f"/api/v1/jobs/{job.id}", headers=auth).json()
+    assert (seen["state"], seen["waiting_for"]["who"]) == ("ready", "a worker that pulls the queue 'q'")
+    listed = scene.client.get("/api/v1/jobs", headers=auth).json()["jobs"]
+    assert listed[0]["waiting_for"] == seen["waiting_for"]
+    scene.leased("w")
+    assert scene.client.get(f"/api/v1/jobs/{job.id}", headers=auth).json()["waiting_for"] is None
+
+
 def test_an_oversized_result_fails_the_job(scene: Scene) -> None:
     scene.start()
     fence = scene.leased("w")[0]["fence"]

@@ -75,15 +75,15 @@ def define(
         raise invalid("name", "cannot stand in the path of an address")
     if title in BUILTIN:
         raise invalid("name", "built in", text=f"name: {title} is built in")
-    chosen = rules.choice(kind, "kind", KINDS)
+    chosen, now = rules.choice(kind, "kind", KINDS), house.clock()
     values = {
         "organization_id": who.organization_id,
         "name": title,
         "kind": chosen,
         "url": _url(house, url, chosen),
         "created_by": who.account_id,
-        "created_at": house.clock(),
-        "updated_at": house.clock(),
+        "created_at": now,
+        "updated_at": now,
     } | _limits(chosen, timeout_seconds, tries, concurrency, fill=True)
     shown = _secret(secret, chosen)
     with house.db.write() as connection:

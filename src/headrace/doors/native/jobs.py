@@ -8,7 +8,7 @@ from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta
 
-from headrace.core import jobs, rules
+from headrace.core import jobs, rules, workflows
 from headrace.core.jobs.reading import MOST
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
@@ -23,6 +23,13 @@ State = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum":
 Word = Annotated[str | None, QueryParameter(max_length=255)]
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
 Before = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST, description="`before` of the last page")]
+
+
+class Waiting(msgspec.Struct):
+    """Who should serve a job that nobody serves, and since when nobody does."""
+
+    who: str
+    since: Time
 
 
 class JobOut(msgspec.Struct, kw_only=True):
@@ -49,6 +56,7 @@ class JobOut(msgspec.Struct, kw_only=True):
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
+    waiting_for: Annotated[Waiting | None, Meta(description="Null unless it is ready and nobody serves it")]
 
 
 class JobList(msgspec.Struct):
@@ -75,7 +83,8 @@ def list_all(  # noqa: PLR0917  The framework passes them by name.
 ) -> JobList:
     """List jobs. `state=failed` are the dead letters."""
     page = jobs.list_all(call.house, call.who, state=in_state, kind=kind, name=name, limit=limit, before=before)
-    return JobList([out(one) for one in page.jobs], page.before)
+    notes = workflows.notes(call.house, call.who, page.jobs)
+    return JobList([out(one, notes.get(one.id)) for one in page.jobs], page.before)
 
 
 @get("/api/v1/jobs/counts", opt=terms("A", READ), tags=TAGS, sync_to_thread=True)
@@ -87,7 +96,8 @@ def counts(call: Incoming) -> Counts:
 @get("/api/v1/jobs/{job_id:str}", opt=terms("A", READ, errors=(404,)), tags=TAGS, sync_to_thread=True)
 def get_one(call: Incoming, job_id: FromPath[str]) -> JobOut:
     """Return one job."""
-    return out(jobs.get(call.house, call.who, job_id=rules.path_id(job_id, "job_id")))
+    job = jobs.get(call.house, call.who, job_id=rules.path_id(job_id, "job_id"))
+    return out(job, workflows.waiting_for(call.house, call.who, job))
 
 
 @post(
@@ -114,11 +124,11 @@ def retry(call: Incoming, job_id: FromPath[str]) -> JobOut:
     return out(jobs.retry(call.house, call.who, job_id=rules.path_id(job_id, "job_id")))
 
 
-def out(job: jobs.Job) -> JobOut:
-    fields = {name: getattr(job, name) for name in JobOut.__struct_fields__}
+def out(job: jobs.Job, note: workflows.WaitingFor | None = None) -> JobOut:
+    fields: dict[str, Any] = {name: getattr(job, name) for name in JobOut.__struct_fields__ if name != "waiting_for"}
     for name in TIMES:
         fields[name] = None if fields[name] is None else times.show(fields[name])
-    return JobOut(**fields)
+    return JobOut(**fields, waiting_for=None if note is None else Waiting(note.who, times.show(note.since)))
 
 
 ROUTES = (list_all, counts, get_one, cancel, retry)
