@@ -8,6 +8,7 @@ from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.core.searches import SavedSearch
 from headrace.kit import times
 from headrace.web import forms
+from headrace.web.period import DEFAULT
 from headrace.web.rendering import fragment, moved, page
 from headrace.web.routing import project_of, route
 from headrace.wire.call import Answer, Call
@@ -83,7 +84,8 @@ def address(project: Project, one: SavedSearch) -> str:
     }
     columns = ",".join(one.columns) or None
     path = f"/ui/projects/{project.slug}/{where}"
-    return forms.address(path, q=one.query, period=one.period, columns=columns, **ends)
+    named = None if one.period == DEFAULT else one.period
+    return forms.address(path, q=one.query, period=named, columns=columns, **ends)
 
 
 def _page(call: Call, project: Project, *, complaint: str = "") -> Answer:
