@@ -75,4 +75,4 @@ def test_a_turn_that_breaks_is_told_to_all_of_it_and_the_next_works() -> None:
     # On another event loop too.
     assert asyncio.run(double()) == 8
     with pytest.raises(KeyError):
-        asyncio.run(together(13))  # type: ignore[arg-type]
+        asyncio.run(together(13))

@@ -27,6 +27,8 @@ ANSWERS = {
     Kind.BUG: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"),
 }
 DETAILED = frozenset({Kind.INVALID, Kind.MALFORMED, Kind.CONFLICT, Kind.TOO_LARGE, Kind.MEDIA_TYPE})
+# Of a name that the caller made up, so much is repeated.
+LONGEST_NAME = 100
 # These words say it all.
 BARE = frozenset({"invalid_connector", "invalid_signature", "invalid_payload"})
 
@@ -68,7 +70,7 @@ def sentence(refusal: Refusal) -> str:
             return "Content-Encoding must be gzip, deflate, br or zstd"
         return "Content-Type must be application/json"
     if facts.get("rule") == "unknown field":
-        return f"unknown field: {facts['field']}"
+        return f"unknown field: {facts['field'][:LONGEST_NAME]}"
     if facts.get("type") == "missing" and refusal.text.startswith(f"{facts['field']}: "):
         return f"{facts['field']} field is required"
     return refusal.text
