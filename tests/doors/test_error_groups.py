@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from headrace.core.schema.groups import error_fingerprints
 from headrace.kit import times
 from tests.doors.conftest import Origin, Tenant, bearer
 
@@ -62,6 +64,9 @@ def test_the_life_of_an_error(errors: Groups, until: Callable[..., None]) -> Non
         "platform": "",
         "parts": ["/app/pay.py:charge"],
     }
+    with errors.origin.house.db.write() as connection:  # As a release left it that kept no reasons.
+        connection.execute(sa.update(error_fingerprints).values(reason=None))
+    assert errors.ask("GET", f"{path}/why")["fingerprints"] == why
     custom = errors.ask("GET", f"/{key['id']}/why")["fingerprints"][0]
     assert (custom["reason"]["kind"], custom["reason"]["parts"]) == ("custom", ["a", "KeyError", "unknown", ""])
     seen = errors.ask("GET", f"{path}/releases")

@@ -49,6 +49,8 @@ def test_several_at_once(visitor: Visitor, made: Made) -> None:
 
     assert do(group=[a, b], action="ignored") == ""
     assert sorted(listed("ignored")) == ["Aa", "Bb"]
+    assert do(group=[a, b], action="muted", span="1d") == ""
+    assert "until 20" in visitor.get(pages[0]).text
     assert do(group=[a, b], action="unresolved") == ""
     assert do(group=[c], action="assign", assigned_to=str(visitor.tenant.account_id)) == ""
     mine = visitor.get(f"{LIST}?assigned=me").text

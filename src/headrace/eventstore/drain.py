@@ -31,6 +31,7 @@ class ProjectDay(msgspec.Struct, array_like=True, frozen=True):
     project: int
     day: int
     rows: int
+    errors: int = 0
 
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -110,7 +111,8 @@ OF_SEGMENT = "id >= {first:UInt64} AND id < {last:UInt64}"
 WITH_DELETED = {"apply_deleted_mask": 0}
 
 PROJECTS = f"""
-SELECT tenant, project, intDiv(received_at, 86400000000) AS day, count() FROM events WHERE {OF_SEGMENT}
+SELECT tenant, project, intDiv(received_at, 86400000000) AS day, count(), countIf(error_fingerprint != '')
+FROM events WHERE {OF_SEGMENT}
 GROUP BY tenant, project, day ORDER BY tenant, project, day"""
 
 # Whom an error reached: the first of these that an event has; a number and its text are one user.
@@ -118,11 +120,12 @@ USER_ATTRIBUTES = ("user_id", "user.id", "enduser.id", "user.email", "user.usern
 USER_FIELDS = ("id", "email", "username", "name", "ip_address")
 USER = (
     "trim(BOTH '\"' FROM firstNonDefault("
-    + ", ".join(f"attributes['{name}']" for name in USER_ATTRIBUTES)
-    + ", if(startsWith(attributes['user'], '{'), firstNonDefault("
-    + ", ".join(f"JSONExtractRaw(attributes['user'], '{name}')" for name in USER_FIELDS)
-    + "), attributes['user'])))"
+    + ", ".join(f"sent['{name}']" for name in USER_ATTRIBUTES)
+    + ", if(startsWith(sent['user'], '{'), firstNonDefault("
+    + ", ".join(f"JSONExtractRaw(sent['user'], '{name}')" for name in USER_FIELDS)
+    + "), sent['user'])))"
 )
+# `sent` is the whole map: to read key by key the engine takes it apart ten times, at 0.2 us a row more.
 # The place of a register is in the lower ten bits of the hash, its rank the first bit that is set in the others.
 REST = "intDiv(hash, 1024)"
 USERS = f"maxMapIf([toUInt16(hash % 1024)], [toUInt8(bitCount(bitXor({REST}, {REST} - 1)))], user NOT IN ('', 'null'))"
@@ -134,8 +137,9 @@ SELECT tenant, project, error_fingerprint, ts - positiveModulo(ts, {HOUR}) AS ho
   sumMap([intDiv(ts - positiveModulo(ts, {MINUTE}), {MINUTE})], [toUInt64(1)]), {USERS}
 FROM (
   SELECT tenant, project, error_fingerprint, ts, id, error_type, error_message, platform,
-    if(release = '', {string("attributes['release']")}, release) AS its_release,
-    if(environment = '', {string("attributes['environment']")}, environment) AS its_environment,
+    CAST(attributes AS Map(String, String)) AS sent,
+    if(release = '', {string("sent['release']")}, release) AS its_release,
+    if(environment = '', {string("sent['environment']")}, environment) AS its_environment,
     {USER} AS user, sipHash64(user) AS hash
   FROM events WHERE {OF_SEGMENT} AND error_fingerprint != ''
 )
@@ -152,12 +156,15 @@ SAMPLE_TEXTS = ("error_type", "error_message", "message", "stack_trace", "platfo
 def summary(engine: Engine, segment: Segment) -> Drained:
     """Count what of the segment lies in the engine."""
     ids = {"first": segment.first_id, "last": segment.last_id}
-    errors = engine.query(ERRORS, ids, row=ErrorSummary, settings=WITH_DELETED, seconds=60, reserved=True)
+    projects = engine.query(PROJECTS, ids, row=ProjectDay, settings=WITH_DELETED, seconds=60, reserved=True)
+    errors: list[ErrorSummary] = []
+    if any(one.errors for one in projects):
+        errors = engine.query(ERRORS, ids, row=ErrorSummary, settings=WITH_DELETED, seconds=60, reserved=True)
     return Drained(
         name=segment.name,
         first_id=segment.first_id,
         last_id=segment.last_id,
-        projects=engine.query(PROJECTS, ids, row=ProjectDay, settings=WITH_DELETED, seconds=60, reserved=True),
+        projects=projects,
         errors=[with_absent(error) for error in errors],
     )
 

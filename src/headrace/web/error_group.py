@@ -17,7 +17,7 @@ from headrace.eventstore.queries import EventRow
 from headrace.kit import times
 from headrace.web import forms, hostile, timeline
 from headrace.web import shown as events_shown
-from headrace.web.errors import ACTIONS
+from headrace.web.errors import ACTIONS, SPANS, end_of
 from headrace.web.rendering import moved, page
 from headrace.web.routing import project_of, route
 from headrace.wire import site
@@ -25,8 +25,6 @@ from headrace.wire.call import Answer, Call
 
 OCCURRENCES = 10
 MOST_MARKS = 20
-# For how long a group is muted with one click.
-SPANS = (("1h", "an hour", times.HOUR), ("1d", "a day", times.DAY), ("7d", "a week", 7 * times.DAY))
 
 
 def show(call: Call, slug: str, group_id: str) -> Answer:
@@ -147,10 +145,9 @@ def set_status(call: Call, of: dict[str, Any], given: dict[str, str]) -> None:
 
 def mute(call: Call, of: dict[str, Any], given: dict[str, str]) -> None:
     """Mute for a span, or until so many events or users, or for ever."""
-    spans = {name: length for name, _, length in SPANS}
     span = given.get("span", "")
-    until = times.show(call.house.clock() + spans[span]) if span in spans else None
-    limits = {name: whole(given, name) for name in ("events", "minutes", "users")}
+    until = end_of(call, span)
+    limits: dict[str, Any] = {name: whole(given, name) for name in ("events", "minutes", "users")}
     if limits["events"] is None:
         limits["minutes"] = None
     if span == "limit" and limits["events"] is None and limits["users"] is None:

@@ -21,6 +21,8 @@ ACTIONS = (
     ("i", "Ignore", "ignored"),
     ("u", "Reopen", "unresolved"),
 )
+# For how long errors are muted with one click.
+SPANS = (("1h", "an hour", times.HOUR), ("1d", "a day", times.DAY), ("7d", "a week", 7 * times.DAY))
 SORT_WORDS = {"last_seen": "last seen", "first_seen": "first seen", "events": "most events", "users": "most users"}
 MOST_OFFSET = 1_000_000
 
@@ -70,6 +72,7 @@ def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | No
         newer=forms.address(path, status=tab, offset=str(max(0, offset - PAGE)) or None, **kept) if offset else "",
         fresh_from=call.house.clock() - times.DAY,
         actions=ACTIONS,
+        spans=SPANS,
         people=members.names(call.house, call.who),
         ticked=ticked or set(),
         said=said,
@@ -119,11 +122,19 @@ def act(call: Call, project_id: int, given: dict[str, str], chosen: list[int]) -
         try:
             if what == "assign":
                 groups.assign(house, who, **of, **facts)
+            elif what == "muted":
+                groups.mute(house, who, **of, until=end_of(call, given.get("span", "")))
             else:
                 groups.set_status(house, who, **of, status=what)
         except Refusal as refusal:
             left[group_id] = refusal
     return left
+
+
+def end_of(call: Call, span: str) -> str | None:
+    """Return when a mute of this span ends; None for one without an end."""
+    length = {name: length for name, _, length in SPANS}.get(span)
+    return None if length is None else times.show(call.house.clock() + length)
 
 
 def number(text: str) -> int:

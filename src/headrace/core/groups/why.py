@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Fingerprints of one group that are explained, the newest.
 MOST = 100
+# Of those without a reason that was kept, so many are worked out from their newest event, which is a search each.
+MOST_ASKED = 5
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,16 +45,18 @@ def explain(house: "House", who: Principal, *, project_id: int, group_id: int) -
     query = sa.select(error_fingerprints).where(error_fingerprints.c.group_id == group.id)
     with house.db.read() as connection:
         rows = connection.execute(query.order_by(error_fingerprints.c.id.desc()).limit(MOST)).all()
-    return [because(house, who, row) for row in rows]
+    asked = [row.id for row in rows if row.reason is None and row.sample_log_id][:MOST_ASKED]
+    return [because(row, worked_out(house, who, row) if row.id in asked else row.reason) for row in rows]
 
 
-def because(house: "House", who: Principal, row: sa.Row[Any]) -> Because:
-    reason = row.reason
-    if reason is None and row.sample_log_id:
-        # It is older than the keeping of reasons: its newest event is asked.
-        sample = sample_of(house, who, row.project_id, row.sample_log_id)
-        made = sample is not None and fingerprint.of(readable(sample), row.version) == row.fingerprint
-        reason = reason_of(sample, row.version) if made else None
+def worked_out(house: "House", who: Principal, row: sa.Row[Any]) -> str | None:
+    """Return the reason of a fingerprint that is older than the keeping of reasons; None when its event is gone."""
+    sample = sample_of(house, who, row.project_id, row.sample_log_id)
+    made = sample is not None and fingerprint.of(readable(sample), row.version) == row.fingerprint
+    return reason_of(sample, row.version) if made else None
+
+
+def because(row: sa.Row[Any], reason: str | None) -> Because:
     return Because(
         fingerprint=row.fingerprint,
         version=row.version,
