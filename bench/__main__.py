@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ingest, intake, isolation, jobs, livetail, search, table
+from bench import ingest, intake, isolation, jobs, livetail, search, table, webhooks
 from bench.place import MANY, Place, Section, say
 from bench.server import end_on_sigterm
 
@@ -20,6 +20,7 @@ SECTIONS = (
     Section("tail", livetail.measure),
     Section("intake", intake.measure),
     Section("jobs", jobs.measure),
+    Section("webhooks", webhooks.measure),
 )
 NAMES = ", ".join(section.name for section in SECTIONS)
 
