@@ -2,6 +2,7 @@
 
 import base64
 import email
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,17 @@ def test_raw_stays_below_the_address(world: World) -> None:
     assert world.run("gmail", "raw", {"method": "get", "path": "profile"})["emailAddress"] == "ada@example.com"
     body = {"method": "POST", "path": "search", "body": {"query": "x"}}
     assert world.run("notion", "raw", body)["object"] == "list"
+
+
+def test_values_that_are_no_texts(world: World) -> None:
+    invited = {"channel": "C0001", "users": ["U1", "U2"]}
+    world.refused("slack", "invite", invited)
+    assert world.fakes["slack"].take()[0].fields == {"channel": "C0001", "users": "U1,U2"}
+    buttons = {"inline_keyboard": [[{"text": "Go", "url": "https://example.com"}]]}
+    world.run("telegram", "send_message", {"chat_id": telegram.CHAT, "text": "Hi", "reply_markup": buttons})
+    assert world.fakes["telegram"].take()[0].fields["reply_markup"] == json.dumps(buttons)
+    world.refused("slack", "create_channel", {"name": "x", "is_private": True})
+    assert world.fakes["slack"].take()[0].fields == {"name": "x", "is_private": "true"}
 
 
 def test_calls_at_once_have_an_end(world: World) -> None:

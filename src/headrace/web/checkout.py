@@ -9,7 +9,6 @@ from headrace.core.refusals import Kind, Refusal
 from headrace.web import forms
 from headrace.web.rendering import moved, page
 from headrace.web.routing import ANYBODY, route
-from headrace.wire import site
 from headrace.wire.call import Answer, Call
 
 SUCCESS, CANCEL = "/success", "/cancel"
@@ -45,8 +44,9 @@ def done(call: Call) -> Answer:
         return page(call, "checkout_done.html", order=None, money=money, back="")
     if order.status != "complete":
         return moved(f"/ui/checkout/{order.id}")
-    back = order.success_url.replace(PLACE, order.id)
-    return page(call, "checkout_done.html", order=order, money=money, back="" if _own(call, back) else back)
+    # A single payment comes back to this page, a plan to whoever sold it.
+    back = order.success_url.replace(PLACE, order.id) if order.mode == "subscription" else ""
+    return page(call, "checkout_done.html", order=order, money=money, back=back)
 
 
 def abandoned(call: Call) -> Answer:
@@ -63,10 +63,6 @@ def money(amount: int | None, currency: str) -> str:
 
 def _order(call: Call, order: Checkout, *, complaint: str = "") -> Answer:
     return page(call, "checkout.html", status=409 if complaint else 200, order=order, money=money, complaint=complaint)
-
-
-def _own(call: Call, address: str) -> bool:
-    return address.startswith(site.base(call) + "/")
 
 
 ROUTES = (

@@ -19,7 +19,7 @@ def show(call: Call) -> Answer:
         call,
         "invoices.html",
         invoices=found,
-        subscriptions=billing.list_subscriptions(call.house, call.who),
+        subscriptions=billing.list_subscriptions(call.house, call.who)[0],
         money=money,
         number=number,
         more=number * PAGE < count,

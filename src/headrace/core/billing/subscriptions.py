@@ -14,6 +14,7 @@ from headrace.core.refusals import conflict, invalid, not_found
 from headrace.core.schema.billing import subscriptions
 from headrace.kit.times import DAY
 
+MOST = 100
 LONGEST_METHOD = 255
 TAKEN = "Organization already has an active subscription"
 # So long a renewal may stay unpaid before the plan is gone.
@@ -70,13 +71,16 @@ def cancel(house: House, who: Principal, *, subscription_id: int) -> Subscriptio
         return subscription_of(connection.execute(sa.select(subscriptions).where(same)).one())
 
 
-def list_subscriptions(house: House, who: Principal) -> list[Subscription]:
-    """Newest first."""
+def list_subscriptions(
+    house: House, who: Principal, *, limit: int = MOST, offset: int = 0
+) -> tuple[list[Subscription], int]:
+    """Return a page of the organization's subscriptions, the newest first, and how many there are."""
     require_biller(who, "read")
     mine = subscriptions.c.organization_id == who.organization_id
+    page = sa.select(subscriptions).where(mine).order_by(subscriptions.c.id.desc()).limit(limit).offset(offset)
     with house.db.read() as connection:
-        rows = connection.execute(sa.select(subscriptions).where(mine).order_by(subscriptions.c.id.desc())).all()
-    return [subscription_of(row) for row in rows]
+        count = connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one()
+        return [subscription_of(row) for row in connection.execute(page)], count
 
 
 def renew(house: House) -> int:

@@ -164,14 +164,8 @@ def raw(params: Json) -> Request:
 
 
 def flat(values: Json) -> dict[str, str]:
-    """Values as forms and addresses carry them: texts; flags are 1 and 0, objects and lists JSON."""
-    return {name: _flat(value) for name, value in values.items()}
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+    """Values as forms and addresses carry them: texts as they are, anything else as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
 def _bounded(name: str, value: Any, take: Take) -> Any:

@@ -21,6 +21,13 @@ def channels(answer: Json) -> Json:
     return {"count": len(found), "channels": found}
 
 
+def invited(params: Json) -> Json:
+    """Slack wants its lists as text with commas."""
+    users = params["users"]
+    listed = isinstance(users, list) and all(isinstance(one, str) for one in users)
+    return {"channel": params["channel"], "users": ",".join(users) if listed else users}
+
+
 def upload(params: Json, send: Send, put: Upload) -> Json:
     """Ask for an address, send the content there, say where the file belongs."""
     name, content = params.get("filename") or "file.txt", params["content"]
@@ -67,7 +74,7 @@ ACTIONS = {
     "create_channel": _form("conversations.create", "name", is_private=Take("is_private")),
     "archive_channel": _form("conversations.archive", "channel"),
     "join_channel": _form("conversations.join", "channel"),
-    "invite": _form("conversations.invite", "channel", "users"),
+    "invite": Action(path="conversations.invite", sends="form", needs=("channel", "users"), build=invited, shape=plain),
     "channel_history": _form("conversations.history", "channel", limit=LIMIT, cursor=CURSOR),
     "thread_replies": _form("conversations.replies", "channel", "ts", limit=LIMIT, cursor=CURSOR),
     "list_users": _form("users.list", limit=LIMIT, cursor=CURSOR),
