@@ -19,8 +19,9 @@ OLD = (
         " queue_limit, created_at, updated_at) VALUES (2, 1, 'p', 'p', 'p', 'dev', 30, 1, 1, 1, 1)"
     ),
     (
-        "INSERT INTO error_groups (id, organization_id, project_id, fingerprint, first_seen, last_seen, occurrence_count,"
-        " status, sample_log_id, created_at, updated_at) VALUES (7, 1, 2, 'ab', 3, 4, 5, 'muted', 'x', 1, 1),"
+        "INSERT INTO error_groups (id, organization_id, project_id, fingerprint, first_seen, last_seen,"
+        " occurrence_count, status, sample_log_id, created_at, updated_at)"
+        " VALUES (7, 1, 2, 'ab', 3, 4, 5, 'muted', 'x', 1, 1),"
         " (9, 1, 2, 'cd', 3, 4, 6, 'resolved', 'y', 1, 1)"
     ),
     "INSERT INTO error_group_hours (group_id, hour, count) VALUES (7, 0, 2), (7, 3600000000, 3), (9, 0, 6)",
