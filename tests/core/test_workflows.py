@@ -13,6 +13,7 @@ from headrace.core.refusals import Kind, Refusal
 from headrace.core.settings import Settings
 from headrace.core.workflows import definitions, functions
 from tests.conftest import FakeClock, SignUp
+from tests.core.jobs_lab import Hand
 
 URL = "https://hooks.example/run"
 
@@ -289,13 +290,51 @@ def test_no_more_are_given_than_may_be_under_way(
     house: House, ada: Principal, queue: Callable[..., list[jobs.Job]]
 ) -> None:
     queue(5, concurrency=2)
-    first = workflows.lease(house, ada, queues=["q"], worker="w", limit=100)
+    first = workflows.lease(house, ada, queues=["q"], worker="w", limit=20)
     assert len(first) == 2
     assert workflows.lease(house, ada, queues=["q"], worker="w2") == []
     workflows.complete(house, ada, fence=first[0].fence, worker="w")
-    assert len(workflows.lease(house, ada, queues=["q"], worker="w2", limit=100)) == 1
+    assert len(workflows.lease(house, ada, queues=["q"], worker="w2", limit=20)) == 1
     workflows.update(house, ada, name="q", concurrency=3)
-    assert len(workflows.lease(house, ada, queues=["q"], worker="w2", limit=100)) == 1
+    assert len(workflows.lease(house, ada, queues=["q"], worker="w2", limit=20)) == 1
+
+
+def test_pushes_are_bounded_by_their_definition_and_may_be_handed_over(house: House, ada: Principal) -> None:
+    workflows.define(house, ada, name="pushed", kind="push", url=URL, concurrency=2)
+    workflows.define(house, ada, name="other", kind="push", url=URL)
+    for _ in range(3):
+        workflows.start(house, ada, workflow="pushed", payload={})
+    workflows.start(house, ada, workflow="other", payload={})
+    engine = Hand(house, "engine")
+    taken = engine.take()
+    assert sorted(str(job.name) for job in taken) == ["other", "pushed", "pushed"]
+    one, two = (job for job in taken if job.name == "pushed")
+    assert engine.take() == []
+    assert jobs.hand_over(house, fence=one.fence, worker="engine", to="push:1", seconds=60)
+    assert not jobs.hand_over(house, fence=one.fence, worker="engine", to="push:2", seconds=60)
+    # What the engine makes of it comes to nothing, and it still counts as one of the two.
+    assert engine.succeed(one, "early") is None
+    assert engine.take() == []
+    assert workflows.complete(house, ada, fence=one.fence, worker="push:1", result="late").result == "late"
+    workflows.update(house, ada, name="pushed", paused=True)
+    assert engine.succeed(two) == "succeeded"
+    assert engine.take() == []
+    workflows.update(house, ada, name="pushed", paused=False)
+    assert len(engine.take()) == 1
+
+
+def test_a_function_that_is_not_here_waits_and_is_run_again(
+    house: House, ada: Principal, open_house: Callable[..., House]
+) -> None:
+    workflows.define(house, ada, name="there", kind="function")
+    job = workflows.start(house, ada, workflow="there", payload={})
+    assert Hand(house).take() == []
+    jobs.cancel(house, ada, job_id=job.id)
+    # After a restart this process has not heard of the function.
+    fresh = open_house()
+    workflows.define_kinds(fresh)
+    assert jobs.retry(fresh, ada, job_id=job.id).state == "ready"
+    assert workflows.waiting_for(fresh, ada, jobs.get(fresh, ada, job_id=job.id)) is not None
 
 
 def test_urgent_jobs_are_pulled_first_and_queues_in_their_order(house: House, ada: Principal) -> None:
@@ -316,7 +355,7 @@ def test_urgent_jobs_are_pulled_first_and_queues_in_their_order(house: House, ad
         ("lease", {"queues": []}, "queues: must be a list of 1-20 names"),
         ("lease", {"queues": ["q"] * 21}, "queues: must be a list of 1-20 names"),
         ("lease", {"queues": [7]}, "queues: must be a string"),
-        ("lease", {"queues": ["q"], "limit": 0}, "limit: must be 1-100"),
+        ("lease", {"queues": ["q"], "limit": 0}, "limit: must be 1-20"),
         ("lease", {"queues": ["q"], "seconds": 4}, "seconds: must be 5-3600"),
         ("lease", {"queues": ["q"], "worker": None}, "worker: field required"),
         ("lease", {"queues": ["q"], "worker": "a b"}, "worker: must match ^[A-Za-z0-9._:@-]{1,64}$"),

@@ -7,7 +7,7 @@ from headrace.core.house import House
 from headrace.core.jobs.bell import Bell
 from headrace.core.jobs.enqueue import order
 from headrace.core.jobs.reading import TABLE, one
-from headrace.core.jobs.record import Job, Kinds
+from headrace.core.jobs.record import Job, Kind, Kinds
 from headrace.core.jobs.settle import Totals, finish_unheld
 from headrace.core.jobs.statements import SHOWN, job_of
 from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, HELD, READY
@@ -66,13 +66,15 @@ def retry(house: House, who: Principal, *, job_id: int, view: str | None = None)
         if found.state not in {FAILED, CANCELLED}:
             raise conflict(f"The job is {found.state}; only failed and cancelled jobs run again")
         now, totals = house.clock(), Totals()
+        # A kind that only another process runs has the usual number of tries here.
+        kind = house.part(Kinds).named.get(found.kind) or Kind(name=found.kind, run=None)
         totals.add(found, found.state, found.finished_at or now, number=-1)
         totals.write(connection)
         values = {
             "state": READY,
             "run_at": now,
             "ord": order(now, found.priority),
-            "tries": found.attempt + house.part(Kinds)[found.kind].tries,
+            "tries": found.attempt + kind.tries,
             "error": None,
             "finished_at": None,
             "purge_at": None,

@@ -18,7 +18,8 @@ from headrace.kit.times import SECOND
 
 WORKER = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 FENCE = re.compile(r"(?P<id>[0-9]{1,18}):(?P<attempt>[0-9]{1,9})")
-MOST_QUEUES, MOST_JOBS = 20, 100
+# With payloads of 200 KB each an answer is then as large as one should be.
+MOST_QUEUES, MOST_JOBS = 20, 20
 LONGEST_ERROR = 1_000
 LONGEST_MESSAGE = 500
 LARGEST = (1 << 63) - 1
