@@ -1,5 +1,6 @@
 """The built-in `data_processing`: what each step makes of records, what is refused, which files may be read."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 
 from headrace.core.workflows import folders
 from headrace.core.workflows.processing import ProcessingError, process
-from headrace.core.workflows.processing.expressions import expression
+from headrace.core.workflows.processing.aggregates import OPERATIONS as TALLIES
+from headrace.core.workflows.processing.conditions import OPERATORS as CONDITION_OPERATORS
+from headrace.core.workflows.processing.expressions import OPERATIONS, expression
+from headrace.core.workflows.processing.steps import STEPS
 from headrace.core.workflows.processing.values import number
 
 ORDERS: list[dict[str, Any]] = [
@@ -341,3 +345,21 @@ def test_only_the_operators_folders_are_read(tmp_path: Path) -> None:
         folders.opened(tmp_path / "open/pipe.csv")
     with pytest.raises(OSError, match="Too many levels"):
         folders.opened(tmp_path / "open/link.csv")
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text()
+    example = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    lines = ["status,amount,quantity,country", "paid,10,2,NL", "paid,9,1,NL", "open,50,1,DE", "paid,30,1,DE"]
+    (tmp_path / example["file_path"]).write_text("\n".join(lines))
+    result = process(example, folders.folders(str(tmp_path)), "", lambda _: None)
+    assert result["records"] == [
+        {"country": "DE", "orders": 1, "revenue": 30},
+        {"country": "NL", "orders": 1, "revenue": 20},
+    ]
+
+
+def test_the_page_names_every_step_and_operation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text()
+    for name in (*STEPS, *OPERATIONS, *CONDITION_OPERATORS, *TALLIES):
+        assert f" {name} " in page.replace("`", " "), name
