@@ -33,6 +33,25 @@ GONE_STATUS = 410
 SUCCESS = range(200, 300)
 # Longer than the client's own limit: what the job's limit ends would leave no line in the log.
 TIMEOUT_SECONDS = 60.0
+MOST_HANDED = 20_000
+
+
+# Prepared once: building them anew costs as much as running them. What is set is what is given.
+DELIVERY = (
+    sa.select(deliveries, messages.c.body)
+    .join(messages, messages.c.id == deliveries.c.message_id)
+    .where(
+        deliveries.c.id == sa.bindparam("of"),
+        deliveries.c.round == sa.bindparam("in_round"),
+        deliveries.c.status != DELIVERED,
+    )
+)
+ENDPOINT = sa.select(endpoints).where(endpoints.c.id == sa.bindparam("of"))
+NUMBER = sa.select(deliveries.c.attempts).where(deliveries.c.id == sa.bindparam("of"))
+ATTEMPT = attempts.insert()
+OUTCOME = sa.update(deliveries).where(
+    deliveries.c.id == sa.bindparam("of"), deliveries.c.round == sa.bindparam("in_round")
+)
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +88,12 @@ class Handed(dict[str, Sent]):
     def __init__(self, house: House) -> None:
         super().__init__()
         del house
+
+    def keep(self, fence: str, sent: Sent) -> None:
+        # Of a job that another worker has by now nobody asks; such leftovers go, the oldest first.
+        while len(self) >= MOST_HANDED:
+            self.drop(next(iter(self), ""))
+        self[fence] = sent
 
     def drop(self, fence: str) -> None:
         self.pop(fence, None)
@@ -107,7 +132,7 @@ async def deliver(context: jobs.Context) -> str:
         return "nothing to send: deleted, sent again meanwhile, or kept until its endpoint is switched on"
     sent = await attempt(house, parcel, context.job.attempt, context.job.tries)
     if sent.error is None:
-        house.part(Handed)[context.job.fence] = sent
+        house.part(Handed).keep(context.job.fence, sent)
         return f"HTTP {sent.status}"
     await asyncio.to_thread(house.db.submit, lambda connection: write(house, connection, sent))
     if sent.wait_us is None:
@@ -119,7 +144,8 @@ def ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
     """Write a success in the transaction that ends its job; say of a job that was lost or cancelled that it failed."""
     handed = house.part(Handed)
     sent = handed.get(job.fence)
-    if sent is not None and job.state == SUCCEEDED:
+    if sent is not None:
+        # Also of a job that was cancelled meanwhile: the receiver has it.
         write(house, connection, sent)
         house.db.after_commit(lambda: handed.drop(job.fence))
     elif job.state != SUCCEEDED:
@@ -131,17 +157,13 @@ def ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
 def parcel_of(house: House, delivery_id: str, number: int) -> Parcel | None:
     """Read what is to be sent; None when nothing is. For an endpoint that is off the delivery is kept."""
     with house.db.read() as connection:
-        row = connection.execute(
-            sa.select(deliveries, messages.c.body)
-            .join(messages, messages.c.id == deliveries.c.message_id)
-            .where(deliveries.c.id == delivery_id, deliveries.c.round == number, deliveries.c.status != DELIVERED)
-        ).one_or_none()
+        row = connection.execute(DELIVERY, {"of": delivery_id, "in_round": number}).one_or_none()
         if row is None:
             return None
         if row.kind == CALLBACK:
             secret = callback_secret(house, connection, organization_id=row.organization_id, key_id=row.key_id)
             return _parcel(row, row.url, [secret], {})
-        endpoint = connection.execute(sa.select(endpoints).where(endpoints.c.id == row.endpoint_id)).one()
+        endpoint = connection.execute(ENDPOINT, {"of": row.endpoint_id}).one()
     if endpoint.is_active:
         return _parcel(row, endpoint.url, opened_secrets(house, endpoint), opened_headers(house, endpoint))
     house.db.submit(lambda connection: _keep(connection, row))
@@ -245,8 +267,7 @@ def write(house: House, connection: sa.Connection, sent: Sent) -> None:
     """Put an attempt into the log, the delivery where it is now, and judge the endpoint by it."""
     parcel, now = sent.parcel, house.clock()
     due = None if sent.wait_us is None else now + sent.wait_us
-    known = sa.select(deliveries.c.attempts).where(deliveries.c.id == parcel.id)
-    number = connection.execute(known).scalar()
+    number = connection.execute(NUMBER, {"of": parcel.id}).scalar()
     if number is None:
         return
     # The endpoint first, as everywhere: of two transactions that take the same rows one then waits for the other.
@@ -257,7 +278,7 @@ def write(house: House, connection: sa.Connection, sent: Sent) -> None:
         if sent.status == GONE_STATUS:
             switch_off(house, connection, parcel.endpoint_id, reason=GONE)
     connection.execute(
-        attempts.insert(),
+        ATTEMPT,
         {
             "delivery_id": parcel.id,
             "number": number + 1,
@@ -280,5 +301,4 @@ def write(house: House, connection: sa.Connection, sent: Sent) -> None:
         "error": sent.error,
     }
     # One that was sent again meanwhile is the next round's to judge; that it was tried stands in the log.
-    mine = deliveries.c.id == parcel.id, deliveries.c.round == parcel.round
-    connection.execute(sa.update(deliveries).where(*mine).values(values))
+    connection.execute(OUTCOME, {"of": parcel.id, "in_round": parcel.round, **values})

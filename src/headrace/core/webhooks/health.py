@@ -17,14 +17,20 @@ from headrace.kit.times import HOUR, SECOND, show
 # Fewer failures than this say little, however long ago the first one was.
 FEWEST = 10
 WARN_PERCENT = (90, 50)
+CLEAN = {"failing_since": None, "failures": 0, "warned_percent": 0}
+CLEAR = sa.update(endpoints).where(
+    endpoints.c.id == sa.bindparam("of"),
+    sa.or_(
+        endpoints.c.last_triggered_at.is_(None),
+        endpoints.c.last_triggered_at <= sa.bindparam("before"),
+        endpoints.c.failures > 0,
+    ),
+)
 
 
 def succeeded(connection: sa.Connection, endpoint_id: str, now: int) -> None:
     """Clear the record of failures. Of many successes in a second one is written: they all say the same."""
-    stale = sa.or_(endpoints.c.last_triggered_at.is_(None), endpoints.c.last_triggered_at <= now - SECOND)
-    which = endpoints.c.id == endpoint_id, sa.or_(stale, endpoints.c.failures > 0)
-    clean = {"failing_since": None, "failures": 0, "warned_percent": 0, "last_triggered_at": now}
-    connection.execute(sa.update(endpoints).where(*which).values(clean))
+    connection.execute(CLEAR, {"of": endpoint_id, "before": now - SECOND, "last_triggered_at": now, **CLEAN})
 
 
 def failed(house: House, connection: sa.Connection, endpoint_id: str, now: int) -> None:
