@@ -1,6 +1,6 @@
 """Counting errors: releases, environments, users, versions of the fingerprint; and what keeps every table small."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -183,6 +183,23 @@ def test_a_new_version_of_the_rule_counts_into_the_old_group(shop: Shop) -> None
     assert explained[1].reason is not None
     assert explained[1].reason.parts == ["mail to eve@example.com bounced"]
     assert shop.told() == [(before.id, "new")]
+
+
+def test_many_new_errors_are_read_some_at_once(shop: Shop) -> None:
+    asked: list[int] = []
+
+    def read(ids: Iterable[int]) -> dict[int, Sample]:
+        asked.append(len(list(ids)))
+        return {}
+
+    marks = [f"{number:064x}" for number in range(450)]
+    errors = [shop.seen(mark, sample_id=place) for place, mark in enumerate(marks)]
+    errors += [shop.seen(mark, sample_id=900 + place, release="2") for place, mark in enumerate(marks)]
+    one = shop.segment(*errors)
+    groups.fold(shop.house, one, read)
+    groups.fold(shop.house, shop.segment(shop.seen(marks[0])), read)
+    assert asked == [200, 200, 50]
+    assert len(shop.listed(limit=500)) == 450
 
 
 def test_why_tells_frames_and_what_the_sender_chose(shop: Shop) -> None:

@@ -47,11 +47,12 @@ def test_comments_are_their_authors(shop: Shop, clock: FakeClock) -> None:
     assert shop.lines(shop.group()) == ["comment_deleted", "comment_edited", "commented"]
 
 
-@pytest.mark.parametrize("text", [None, "", "  ", 5, "a\0b", "x" * 10_001])
-def test_comments_are_checked(shop: Shop, text: Any) -> None:
+def test_comments_are_checked(shop: Shop) -> None:
     shop.happens(shop.seen())
-    with pytest.raises(Refusal):
-        comments.add(shop.house, shop.who, **shop.of(shop.group()), text=text)
+    wrong: list[Any] = [None, "", "  ", 5, "a\0b", "x" * 10_001]
+    for text in wrong:
+        with pytest.raises(Refusal, match=r"^text: "):
+            comments.add(shop.house, shop.who, **shop.of(shop.group()), text=text)
 
 
 def test_comments_and_activity_are_limited(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

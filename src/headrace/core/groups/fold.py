@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from headrace.core.groups import activity, counts, marks, news, releases, states
 from headrace.core.groups.finding import COLUMNS
 from headrace.core.groups.gathered import Part, gather
-from headrace.core.groups.marks import Read, chunks
+from headrace.core.groups.marks import Read, Told, chunks
 from headrace.core.groups.record import Group, group_of
 from headrace.core.limits import quota
 from headrace.core.schema import folded_segments, projects
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A name is needed only while its segment's file may come back; files go right after folding.
 NAMES_KEPT = 7 * times.DAY
+READ_AT_ONCE = 200
 
 CHANGED = (
     "occurrence_count",
@@ -62,27 +63,31 @@ def fold(house: "House", drained: Drained, read: Read = nothing) -> None:
     `read` gives events of the segment by their ids; it is asked about fingerprints that are not known.
     """
     now = house.clock()
-    samples = samples_of(house, drained, read)
+    told = told_of(house, drained, read)
     with house.db.write() as connection:
         name = house.db.insert(folded_segments).values(name=drained.name, folded_at=now).on_conflict_do_nothing()
         if connection.execute(name.returning(folded_segments.c.name)).scalar() is not None:
-            add_all(connection, house, drained, samples, now)
+            add_all(connection, house, drained, told, now)
     quota.settle(house, {(part.project, part.day): part.rows for part in drained.projects})
 
 
-def samples_of(house: "House", drained: Drained, read: Read) -> Mapping[int, Sample]:
+def told_of(house: "House", drained: Drained, read: Read) -> dict[int, Told]:
     """Read events of unknown fingerprints, before the transaction: the engine is not asked under a lock."""
-    if not drained.errors:
+    newest: dict[marks.Key, tuple[int, int]] = {}
+    for error in drained.errors:
+        key = error.project, error.fingerprint
+        newest[key] = max(newest.get(key, (error.sample_ts, 0)), (error.sample_ts, error.sample_id))
+    if not newest:
         return {}
     with house.db.read() as connection:
-        there = marks.known(connection, {(error.project, error.fingerprint) for error in drained.errors})
-    unknown = {error.sample_id for error in drained.errors if (error.project, error.fingerprint) not in there}
-    return read(unknown) if unknown else {}
+        there = marks.known(connection, newest)
+    # Some at once: however many there are, few of their stacks are in memory.
+    unknown = sorted(sample for key, (_, sample) in newest.items() if key not in there)
+    some = (unknown[start : start + READ_AT_ONCE] for start in range(0, len(unknown), READ_AT_ONCE))
+    return {number: marks.tell(sample) for ids in some for number, sample in read(ids).items()}
 
 
-def add_all(
-    connection: sa.Connection, house: "House", drained: Drained, samples: Mapping[int, Sample], now: int
-) -> None:
+def add_all(connection: sa.Connection, house: "House", drained: Drained, told: Mapping[int, Told], now: int) -> None:
     """Add the counts of a segment that was not folded before."""
     connection.execute(sa.delete(folded_segments).where(folded_segments.c.folded_at < now - NAMES_KEPT))
     known = known_projects(connection, {part.project for part in drained.projects})
@@ -93,7 +98,7 @@ def add_all(
     )
     parts = gather(drained.errors, known)
     if parts:
-        add_errors(connection, house, parts, samples, now)
+        add_errors(connection, house, parts, told, now)
 
 
 def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, tuple[int, str]]:
@@ -105,14 +110,14 @@ def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int
 
 
 def add_errors(
-    connection: sa.Connection, house: "House", parts: Sequence[Part], samples: Mapping[int, Sample], now: int
+    connection: sa.Connection, house: "House", parts: Sequence[Part], told: Mapping[int, Told], now: int
 ) -> None:
     marks.alone(connection, house, (part.project for part in parts))
     known = marks.known(connection, {(part.project, part.fingerprint) for part in parts})
     unknown = [part for part in parts if (part.project, part.fingerprint) not in known]
     fresh: set[int] = set()
     if unknown:
-        made, fresh = marks.make(connection, house, unknown, samples, now)
+        made, fresh = marks.make(connection, house, unknown, told, now)
         known |= made
     placed = {
         known[part.project, part.fingerprint].id: part for part in parts if (part.project, part.fingerprint) in known
@@ -146,7 +151,7 @@ def change(  # noqa: PLR0917  Called from above only.
     """Write what the segment did to groups: counts, times, states, and the news of it."""
     users = counts.users_of(connection, [group for group, some in parts.items() if any(part.users for part in some)])
     orders = orders_of(connection, groups, parts)
-    rows, lines, told = [], [], []
+    rows, lines, heard = [], [], []
     for group_id, some in sorted(parts.items()):
         group = groups[group_id]
         reached = users.get(group_id, group.user_count)
@@ -160,12 +165,12 @@ def change(  # noqa: PLR0917  Called from above only.
         rows.append({"of_group": group_id} | {f"new_{name}": row[name] for name in CHANGED})
         kind = "new" if group_id in fresh else turn.news if turn is not None else None
         if kind is not None:
-            told.append(line_of(group, kind, max(part.all.last for part in some)))
+            heard.append(line_of(group, kind, max(part.all.last for part in some)))
     connection.execute(CHANGE, rows)
     if lines:
         connection.execute(group_activity.insert(), lines)
         activity.trim(connection, [line["group_id"] for line in lines])
-    news.write(connection, house, told)
+    news.write(connection, house, heard)
 
 
 def orders_of(

@@ -1,7 +1,7 @@
 """Marks: the fingerprints that are known, and the making of groups for those that are not."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     from headrace.core.house import House
 
 AT_ONCE = 500
+# Of a reason's parts; a whole message may be longer.
+LONGEST_PART = 1_000
 # The first of two numbers of an advisory lock; the second is the project.
 LOCK = 487_122
 V = TypeVar("V", int, str)
 Key = tuple[int, str]
 # Reads events of the segment by their ids.
 Read = Callable[[Iterable[int]], Mapping[int, Sample]]
+
+
+class Told(NamedTuple):
+    """What an event's content says: the fingerprints of earlier versions, the newest first, and the reason as JSON."""
+
+    older: list[str]
+    reason: str | None
+
+
+NOTHING = Told([], None)
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -70,22 +82,23 @@ def chunks(wanted: Iterable[V]) -> Iterator[list[V]]:
 
 
 def make(
-    connection: sa.Connection, house: "House", parts: Sequence[Part], samples: Mapping[int, Sample], now: int
+    connection: sa.Connection, house: "House", parts: Sequence[Part], told: Mapping[int, Told], now: int
 ) -> tuple[dict[Key, Mark], set[int]]:
     """Give fingerprints that are not known a group; return them and which groups are new.
 
     Where an older version of the rule would have said a fingerprint that is known, its group is theirs too. A project
     that has as many groups as it may gets no further ones: its errors are stored, and in no group.
     """
-    olds = {part.fingerprint: older(samples.get(part.latest.sample_id)) for part in parts}
-    before = known(connection, {(part.project, old) for part in parts for old in olds[part.fingerprint]})
+    of = {part.latest.sample_id: told.get(part.latest.sample_id, NOTHING) for part in parts}
+    before = known(connection, {(part.project, old) for part in parts for old in of[part.latest.sample_id].older})
     room = {
         project: house.settings.error_groups - groups_of(connection, project) for project in {p.project for p in parts}
     }
     made: dict[Key, Mark] = {}
     fresh: set[int] = set()
     for part in parts:
-        old = next((before[part.project, one] for one in olds[part.fingerprint] if (part.project, one) in before), None)
+        older, reason = of[part.latest.sample_id]
+        old = next((before[part.project, one] for one in older if (part.project, one) in before), None)
         if old is None:
             if room[part.project] <= 0:
                 continue
@@ -93,22 +106,22 @@ def make(
         group, is_new = (old.group_id, False) if old else make_group(connection, house, part, now)
         fresh |= {group} if is_new else set()
         origin = old.origin_id if old else group
-        reason = reason_of(samples.get(part.latest.sample_id))
         made[part.project, part.fingerprint] = make_mark(connection, house, part, (group, origin), reason, now)
     return made, fresh
 
 
-def older(sample: Sample | None) -> list[str]:
-    """Return the fingerprints that earlier versions of the rule give, the newest version first."""
-    if sample is None:
-        return []
+def tell(sample: Sample) -> Told:
+    """Say of an event what a fingerprint keeps of it."""
     event = readable(sample)
-    return [fingerprint.of(event, version) for version in range(fingerprint.VERSION - 1, 0, -1)]
+    older = [fingerprint.of(event, version) for version in range(fingerprint.VERSION - 1, 0, -1)]
+    return Told(older, reason_of(sample, fingerprint.VERSION))
 
 
-def reason_of(sample: Sample | None, version: int = fingerprint.VERSION) -> str | None:
+def reason_of(sample: Sample, version: int) -> str:
     """Return a fingerprint's reason as JSON text."""
-    return None if sample is None else msgspec.json.encode(fingerprint.reason(readable(sample), version)).decode()
+    reason = fingerprint.reason(readable(sample), version)
+    parts = [part[:LONGEST_PART] for part in reason.parts]
+    return msgspec.json.encode(msgspec.structs.replace(reason, parts=parts)).decode()
 
 
 def readable(sample: Sample) -> Sample:
@@ -169,5 +182,5 @@ def make_mark(  # noqa: PLR0917  Called from above only.
         reason=reason,
         created_at=now,
     )
-    connection.execute(insert.on_conflict_do_nothing())
-    return known(connection, [(part.project, part.fingerprint)])[part.project, part.fingerprint]
+    row = connection.execute(insert.on_conflict_do_nothing().returning(*SHOWN)).one_or_none()
+    return Mark(*row) if row else known(connection, [(part.project, part.fingerprint)])[part.project, part.fingerprint]

@@ -53,7 +53,7 @@ def worked_out(house: "House", who: Principal, row: sa.Row[Any]) -> str | None:
     """Return the reason of a fingerprint that is older than the keeping of reasons; None when its event is gone."""
     sample = sample_of(house, who, row.project_id, row.sample_log_id)
     made = sample is not None and fingerprint.of(readable(sample), row.version) == row.fingerprint
-    return reason_of(sample, row.version) if made else None
+    return reason_of(sample, row.version) if made and sample is not None else None
 
 
 def because(row: sa.Row[Any], reason: str | None) -> Because:
