@@ -34,7 +34,11 @@ class Context:
         self.said: Progress | None = None
         self.unwritten = False
         self.stopping: str | None = None
-        self.log = logging.LoggerAdapter(log, {"job": job.fence, "kind": job.kind})
+
+    @property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The server's log, with the job named in each line's fields."""
+        return logging.LoggerAdapter(log, {"job": self.fence, "kind": self.job.kind})
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far it is; written at most twice a second, and at the end."""

@@ -7,7 +7,7 @@ deadlines, cancels, progress, the jobs of lost workers and, where this process l
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 import sqlalchemy as sa
@@ -243,10 +243,8 @@ class Engine:
         return settled, claim(self.house, connection, self.turns, taker, capacity), due
 
     def _account(self, given: list[Outcome], settled: dict[int, str]) -> None:
-        counters = self.house.counters
-        for one in given:
-            state = settled.get(one.job.id)
-            counters.add("jobs_settled_total", (("kind", one.job.kind), ("state", state or "lost")))
+        for (kind, state), number in Counter((one.job.kind, settled.get(one.job.id, "lost")) for one in given).items():
+            self.house.counters.add("jobs_settled_total", (("kind", kind), ("state", state)), number)
         self._forget([(one.job.id, one.job.attempt) for one in given])
 
     def _forget(self, keys: list[tuple[int, int]]) -> None:

@@ -18,7 +18,7 @@ from headrace.core.jobs.enqueue import order
 from headrace.core.jobs.outcome import Outcome, Progress
 from headrace.core.jobs.record import Job, Kinds
 from headrace.core.jobs.statements import run
-from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, SCHEDULED, SUCCEEDED
+from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, READY, SCHEDULED, SUCCEEDED
 from headrace.kit.database import driver
 from headrace.kit.times import DAY
 
@@ -40,16 +40,10 @@ class Totals:
         cell[1] += number * max(0, now - job.started_at) if job.started_at is not None else 0
 
     def write(self, connection: sa.Connection) -> None:
-        for (organization_id, view, state), (number, sum_us) in sorted(self.sums.items()):
-            run(
-                connection,
-                sql.TOTAL,
-                organization_id=organization_id,
-                view=view,
-                state=state,
-                number=number,
-                sum_us=sum_us,
-            )
+        if self.sums:
+            rows = [(*key, *cell) for key, cell in sorted(self.sums.items())]
+            text = sql.TOTAL_SQLITE if connection.dialect.name == "sqlite" else sql.TOTAL_POSTGRESQL
+            run(connection, text, **sql.rows_of(connection, "organizations views states numbers sums", rows))
 
 
 def settle(house: House, connection: sa.Connection, given: Sequence[Outcome]) -> dict[int, str]:
@@ -88,12 +82,9 @@ def _success(one: Outcome, purge_at: int) -> tuple[Any, ...]:
 
 
 def _succeed_of(connection: sa.Connection, rows: list[tuple[Any, ...]], **values: Any) -> Iterable[tuple[int, str]]:
-    if connection.dialect.name == "sqlite":
-        text = msgspec.json.encode(rows).decode()
-        return run(connection, sql.SUCCEED_SQLITE, rows=text, **values).fetchall()  # type: ignore[no-any-return]
-    names = ("ids", "attempts", "results", "purges", "dones", "totals", "messages")
-    columns = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-    return run(connection, sql.SUCCEED_POSTGRESQL, **columns, **values).fetchall()  # type: ignore[no-any-return]
+    text = sql.SUCCEED_SQLITE if connection.dialect.name == "sqlite" else sql.SUCCEED_POSTGRESQL
+    values |= sql.rows_of(connection, "ids attempts results purges dones totals messages", rows)
+    return run(connection, text, **values).fetchall()  # type: ignore[no-any-return]
 
 
 def _settle_one(house: House, connection: sa.Connection, one: Outcome, totals: Totals) -> str | None:
@@ -125,7 +116,7 @@ def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals
         "state": state,
         "run_at": run_at,
         "ord": order(run_at, one.job.priority),
-        "tries": one.job.tries + one.free,
+        "tries": one.job.tries + (one.free and state == READY),
         "result": one.result if state == SUCCEEDED else None,
         "error": None if state in (SUCCEEDED, CANCELLED) else one.error or one.job.error,
         "errors": row[1] if one.error is None else _errors(row[1], one, now),

@@ -4,6 +4,7 @@ They go to the driver past SQLAlchemy, which would spend more time on them than 
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -81,10 +82,16 @@ error = :error, errors = :errors, finished_at = :finished_at, purge_at = :purge_
 progress_done = COALESCE(:done, progress_done), progress_total = COALESCE(:total, progress_total),
 progress_message = COALESCE(:message, progress_message), worker = NULL, lease_until = NULL
 WHERE {MINE}"""
-TOTAL = """INSERT INTO job_totals (organization_id, view, state, number, sum_us)
-VALUES (:organization_id, :view, :state, :number, :sum_us)
+TOTAL = """INSERT INTO job_totals (organization_id, view, state, number, sum_us) {new}
 ON CONFLICT (organization_id, view, state) DO UPDATE
 SET number = job_totals.number + excluded.number, sum_us = job_totals.sum_us + excluded.sum_us"""
+TOTAL_SQLITE = TOTAL.format(
+    new="SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(:rows) WHERE true"
+)
+TOTAL_POSTGRESQL = TOTAL.format(
+    new="""SELECT * FROM unnest(CAST(:organizations AS bigint[]), CAST(:views AS text[]), CAST(:states AS text[]),
+CAST(:numbers AS bigint[]), CAST(:sums AS bigint[]))"""
+)
 
 ANY_READY = "SELECT 1 FROM jobs WHERE state = 'ready' LIMIT 1"
 DUE = "SELECT min(run_at) FROM jobs WHERE state = 'scheduled'"
@@ -116,3 +123,10 @@ def job_of(row: Any) -> Job:
     if values[RESULT] is not None:
         values[RESULT] = msgspec.json.decode(values[RESULT])
     return Job(*values)
+
+
+def rows_of(connection: sa.Connection, names: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """Write many rows as parameters: `rows` for json_each, or a list for each of the named columns for unnest."""
+    if connection.dialect.name == "sqlite":
+        return {"rows": msgspec.json.encode(rows).decode()}
+    return {name: list(column) for name, column in zip(names.split(), zip(*rows, strict=True), strict=True)}
