@@ -1,6 +1,6 @@
-"""The VetrAI API (docs/api/vetrai.md): of it, the making of organization keys."""
+"""The VetrAI API (docs/api/vetrai.md): of it, the making of organization keys, and billing."""
 
-from headrace.doors.vetrai import auth, keys
+from headrace.doors.vetrai import auth, billing, keys
 from headrace.doors.vetrai.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
@@ -41,7 +41,8 @@ DOOR = Door(
     name="vetrai",
     title="VetrAI",
     owns=owns,
-    routes=keys.ROUTES,
+    routes=(*keys.ROUTES, *billing.ROUTES),
+    hot=billing.HOT,
     admit=auth.admit,
     peek=auth.peek,
     answered=admission.answered,

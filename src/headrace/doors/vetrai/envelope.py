@@ -22,8 +22,8 @@ STATUS = {
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.BUG: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-# Rules that a schema cannot see: they say so with a rule of this name.
-FULL = "full"
+# Rules that a schema cannot see: they say so with a rule of one of these names, or an error word of their own.
+RULES = frozenset({"full", "refused", "price"})
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 def render(refusal: Refusal, call: Call) -> Answer:
     facts = refusal.facts
     status = STATUS[refusal.kind]
-    if facts.get("rule") == FULL:
+    if refusal.kind is Kind.INVALID and (facts.get("rule") in RULES or "code" in facts):
         return answer(400, Problem(refusal.text, 400))
     headers = ((b"www-authenticate", b"Bearer"),) if refusal.kind is Kind.UNAUTHENTICATED else ()
     if status is not HTTPStatus.UNPROCESSABLE_ENTITY:
