@@ -97,8 +97,7 @@ def _run(one: Running) -> Any:
         try:
             _order(process, order)
             return _listen(one, said)
-        except BaseException:
-            # It said its last word, or more than it may, or nothing will come: there is nothing to wait for.
+        except BaseException:  # It said its last word, or more than it may, or nothing: there is nothing to wait for.
             _signal(one, signal.SIGKILL)
             raise
         finally:
