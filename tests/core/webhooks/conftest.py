@@ -16,8 +16,20 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.settings import Settings
 from headrace.kit.passwords import Passwords
-from tests.conftest import ADDRESS, PASSWORD, SECRET, FakeClock, SignUp, Unused
+from tests.conftest import ADDRESS, PASSWORD, SECRET, FakeClock, SignUp, Unused, empty
 from tests.receiver import Receiver
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """SQLite; PostgreSQL too where a test says BOTH, which are those with SQL that the others do not run."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        target = tmp_path / "headrace.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), target)
+        return target
+    url: str = request.getfixturevalue("migrated_postgres")
+    empty(url)
+    return url
 
 
 @pytest.fixture

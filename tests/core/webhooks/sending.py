@@ -80,4 +80,6 @@ def kept(house: House, who: Principal, endpoint_id: str) -> list[webhooks.Delive
     return [one for one in waiting if one.next_attempt_at is None]
 
 
+# On both databases.
+BOTH = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
 URL = "http://127.0.0.1:8080/hook"

@@ -7,7 +7,7 @@ from headrace.core import jobs, keys, webhooks
 from headrace.core.house import House
 from headrace.core.principal import Principal
 from tests.conftest import FakeClock
-from tests.core.webhooks.sending import URL, Until, make, verified, wait_for
+from tests.core.webhooks.sending import BOTH, URL, Until, make, verified, wait_for
 from tests.receiver import Receiver
 
 
@@ -22,6 +22,7 @@ def callback_of(house: House, who: Principal, url: str | None, **fields: Any) ->
     return made
 
 
+@BOTH
 def test_a_callback_is_signed_by_the_key_that_made_the_job(
     running: House, ada: Principal, receiver: Receiver, until: Until
 ) -> None:

@@ -19,6 +19,7 @@ from headrace.core.webhooks import delivering, signing
 from headrace.kit.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import FakeClock
 from tests.core.webhooks.sending import (
+    BOTH,
     WAITS,
     Until,
     emit,
@@ -154,6 +155,7 @@ def test_only_2xx_is_success(  # noqa: PLR0917  Four fixtures and a case.
     assert len(receiver.requests) == 1
 
 
+@BOTH
 def test_a_secret_is_rotated_with_a_day_in_which_both_sign(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:

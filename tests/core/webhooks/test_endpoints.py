@@ -20,7 +20,7 @@ from headrace.core.webhooks import signing
 from headrace.core.webhooks.events import subscribed
 from headrace.kit.times import SECOND
 from tests.conftest import FakeClock, SignUp
-from tests.core.webhooks.sending import URL, Until, emit, make, newest, refused, wait_for
+from tests.core.webhooks.sending import BOTH, URL, Until, emit, make, newest, refused, wait_for
 from tests.receiver import Receiver
 
 
@@ -103,6 +103,7 @@ def test_an_endpoint_is_made_changed_and_deleted(ready: House, ada: Principal, c
     assert made.secret not in repr(audited(ready, ada))
 
 
+@BOTH
 def test_an_endpoint_goes_with_its_deliveries(running: House, ada: Principal, receiver: Receiver, until: Until) -> None:
     made = make(running, ada, f"{receiver.url}/hook").endpoint
     emit(running, ada)
@@ -120,6 +121,7 @@ def test_endpoints_have_a_limit(open_house: Callable[..., House], settings: Sett
     house.part(Outward).close()
 
 
+@BOTH
 def test_nobody_elses_and_nobody_without_the_right(ready: House, ada: Principal, sign_up: SignUp) -> None:
     made = make(ready, ada, URL, "*").endpoint
     emit(ready, ada)

@@ -10,10 +10,11 @@ from headrace.core.house import House
 from headrace.core.principal import Principal
 from headrace.kit.times import DAY, HOUR
 from tests.conftest import FakeClock
-from tests.core.webhooks.sending import Until, emit, kept, make, newest, one_of, turn, wait_for
+from tests.core.webhooks.sending import BOTH, Until, emit, kept, make, newest, one_of, turn, wait_for
 from tests.receiver import Receiver
 
 
+@BOTH
 def test_410_switches_off_at_once_and_what_waits_is_kept(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:
@@ -45,6 +46,7 @@ def test_410_switches_off_at_once_and_what_waits_is_kept(
     assert (shown.is_active, shown.disabled_reason, shown.failures) == (True, None, 0)
 
 
+@BOTH
 def test_an_endpoint_that_fails_for_five_days_is_switched_off(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:

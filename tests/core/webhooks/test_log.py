@@ -11,7 +11,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import Kind
 from headrace.core.schema import webhooks as tables
 from tests.conftest import FakeClock
-from tests.core.webhooks.sending import URL, Until, emit, make, newest, one_of, refused, turn, wait_for
+from tests.core.webhooks.sending import BOTH, URL, Until, emit, make, newest, one_of, refused, turn, wait_for
 from tests.receiver import Receiver
 
 
@@ -50,6 +50,7 @@ def test_redelivery_is_the_same_message_at_a_new_time(
     assert int(second.headers["webhook-timestamp"]) == int(first.headers["webhook-timestamp"]) + 7
 
 
+@BOTH
 def test_a_redelivery_takes_the_place_of_the_attempt_that_was_due(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_redelivery_takes_the_place_of_the_attempt_that_was_due(
     assert one_of(running, ada, webhooks.deliveries.list_all(running, ada)[1].id).attempts == 2
 
 
+@BOTH
 def test_all_that_failed_since_a_moment_is_recovered(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:
@@ -85,6 +87,7 @@ def test_all_that_failed_since_a_moment_is_recovered(
     assert sorted(json.loads(one.body)["data"]["n"] for one in receiver.requests[4:]) == [1, 2, 3]
 
 
+@BOTH
 def test_lists_of_deliveries(ready: House, ada: Principal, clock: FakeClock) -> None:
     one, two = (make(ready, ada, URL, name).endpoint for name in ("job.*", "key.*"))
     times = []
@@ -106,6 +109,7 @@ def test_lists_of_deliveries(ready: House, ada: Principal, clock: FakeClock) -> 
     assert refused(lambda: webhooks.deliveries.list_all(ready, ada, limit=201))[0] is Kind.INVALID
 
 
+@BOTH
 def test_what_is_old_is_deleted(
     running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
 ) -> None:
@@ -124,6 +128,7 @@ def test_what_is_old_is_deleted(
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.attempts)).scalar_one() == 1
 
 
+@BOTH
 def test_a_delivery_whose_job_is_cancelled_has_failed(ready: House, ada: Principal) -> None:
     make(ready, ada, URL)
     emit(ready, ada)
