@@ -30,6 +30,15 @@ class Session(msgspec.Struct, kw_only=True, rename={"session_id": "sessionId"}):
     url: str
 
 
+class StripeEvent(msgspec.Struct, kw_only=True):
+    """What Stripe sends; `data.object` is the whole object as it was then. Its signature is of the raw body."""
+
+    id: str
+    type: str
+    created: int
+    data: dict[str, Any]
+
+
 class Received(msgspec.Struct, kw_only=True):
     received: bool = True
 
@@ -87,6 +96,7 @@ HOT = (
         terms=Terms(body="levqor_body_limit", limited=False, errors=(400, 404, 413)),
         summary="Take an event of Stripe's",
         takes=dict[str, Any],
+        takes=StripeEvent,
         gives=Received,
         tag="billing",
     ),

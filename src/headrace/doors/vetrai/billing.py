@@ -87,6 +87,15 @@ class InvoiceOut(msgspec.Struct, kw_only=True):
     created_at: str
 
 
+class StripeEvent(msgspec.Struct, kw_only=True):
+    """What Stripe sends; `data.object` is the whole object as it was then. Its signature is of the raw body."""
+
+    id: str
+    type: str
+    created: int
+    data: dict[str, Any]
+
+
 class Received(msgspec.Struct, kw_only=True):
     received: bool = True
 
@@ -208,6 +217,7 @@ HOT = (
         # The limit of the other endpoint too: one core, one size of an event.
         terms=Terms(body="levqor_body_limit", errors=(400, 404)),
         summary="Take an event of Stripe's",
+        takes=StripeEvent,
         gives=Received,
         tag="billing",
     ),
