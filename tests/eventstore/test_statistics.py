@@ -220,3 +220,43 @@ def test_too_much_is_refused(engine: Engine, segment_of: SegmentOf, monkeypatch:
     ):
         with pytest.raises(QueryRefused, match="too many rows"):
             ask()
+
+
+def test_arrivals_are_counted_around_a_moment(engine: Engine, segment_of: SegmentOf) -> None:
+    selection = stored(engine, segment_of, [{"ts": ARRIVAL - number, "message": "late"} for number in range(5)])
+    early = [event(ARRIVAL + number, message="early") for number in range(3)]
+    segment = segment_of([group(selection.tenant, early, received_at=ARRIVAL - HOUR)])
+    engine.insert_segment(segment.path, token=segment.name)
+    found = statistics.tally(engine, selection, ARRIVAL - 1, rows=1_000)
+    assert (found.after, found.before, found.last[0]) == (5, 3, ARRIVAL)
+    cells = statistics.arrivals(engine, selection, HOUR, rows=1_000)
+    hour = ARRIVAL // HOUR * HOUR
+    assert [(cell.start, cell.rows) for cell in cells] == [(hour - HOUR, 3), (hour, 5)]
+    with pytest.raises(QueryRefused, match="too many rows"):
+        statistics.tally(engine, selection, 0, rows=1)
+
+
+def test_what_was_said_before(engine: Engine, segment_of: SegmentOf) -> None:
+    texts = ["order 17 of 5% failed_", "a\nb 7 \\ c", "plain", "sd9 full"]
+    selection = stored(engine, segment_of, [{"ts": ARRIVAL, "message": text} for text in texts])
+    wanted = {
+        "order <NUM> of <NUM>% failed_": True,
+        "order <NUM> of <NUM>x failed_": False,
+        "order <NUM> of <NUM>% failedx": False,
+        "a\nb <NUM> \\ c": True,
+        "a\nb <NUM> % c": False,
+        "<*>": True,
+        "plai": True,
+        "lain": False,
+        "sd<NUM> full": True,
+        "Plain": False,
+    }
+    found = statistics.said_before(engine, selection, list(wanted), rows=1_000)
+    assert dict(zip(wanted, found, strict=True)) == wanted
+
+
+def test_masks_over_time(engine: Engine, segment_of: SegmentOf) -> None:
+    moments = [ARRIVAL - 100, ARRIVAL, ARRIVAL + 9, ARRIVAL + 10, ARRIVAL + 1_000]
+    selection = stored(engine, segment_of, [{"ts": ts, "message": "m"} for ts in moments])
+    (one,) = statistics.masked(engine, selection, rows=100, limit=10, grid=(ARRIVAL, 10, 4))
+    assert dict(zip(*one.spread, strict=True)) == {0: 3, 1: 1, 3: 1}

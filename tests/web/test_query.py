@@ -76,3 +76,25 @@ def test_a_phrase_ends_with_a_word() -> None:
     cut = query.phrase("word " * 100)
     assert len(cut) <= query.LONGEST_PHRASE
     assert cut.endswith("word")
+
+
+@pytest.mark.parametrize(
+    ("template", "search"),
+    [
+        ("order <NUM> was paid in <NUM> ms", 'order "was paid in" ms'),
+        ("user <*> logged in", 'user "logged in"'),
+        ("disk /dev/sd<NUM> full", "disk /dev/sd* full"),
+        ("took:<NUM> <UUID>", ""),
+        ("<*> <*>", ""),
+        ('say "<*>" \\ to (them)', 'say "\\\\ to (them)"'),
+        ("-a <NUM> b", '"-a" b'),
+        ("", ""),
+    ],
+)
+def test_a_pattern_becomes_a_search(template: str, search: str) -> None:
+    assert query.of_pattern(template) == search
+
+
+@given(st.text(max_size=60))
+def test_a_patterns_search_can_be_read(template: str) -> None:
+    assert query.readable(query.of_pattern(template.replace("\0", "")))

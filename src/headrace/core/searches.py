@@ -125,7 +125,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Check what a search is made of; times are ISO 8601. Without any time it is of the last hour."""
     text = rules.text(query, "query", most=LONGEST_QUERY).strip()
-    compiled(text)
+    compiled(text, "query")
     start = None if time_from is None else rules.moment(time_from, "time_from")
     end = None if time_to is None else rules.moment(time_to, "time_to")
     if (start is None) != (end is None):

@@ -113,7 +113,7 @@ def window_us(definition: Definition) -> int:
 
 def _query(value: Any) -> str:
     text = rules.text(value, "query", most=LONGEST_QUERY).strip()
-    compiled(text)
+    compiled(text, "query")
     return text
 
 

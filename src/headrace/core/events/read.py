@@ -178,11 +178,12 @@ def selected(house: "House", who: Principal, project_id: int, filters: Filters, 
     )
 
 
-def compiled(query: str) -> search.Compiled:
+def compiled(query: str, field: str = "q") -> search.Compiled:
+    """Understand a search, or refuse the field that it was given in."""
     try:
         return search.compile(search.parse(query))
     except search.SearchError as error:
-        raise invalid("q", str(error)) from error
+        raise invalid(field, str(error)) from error
 
 
 @contextmanager
