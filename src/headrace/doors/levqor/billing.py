@@ -95,7 +95,6 @@ HOT = (
         run=receive,
         terms=Terms(body="levqor_body_limit", limited=False, errors=(400, 404, 413)),
         summary="Take an event of Stripe's",
-        takes=dict[str, Any],
         takes=StripeEvent,
         gives=Received,
         tag="billing",
