@@ -61,6 +61,7 @@ class Job:
         self.fence: str = given["fence"]
         self.cancelled = threading.Event()
         self.lost = threading.Event()
+        self.renewed_at = time.monotonic()
         self._progress: dict[str, Any] | None = None
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
@@ -209,7 +210,11 @@ class Worker:
                 log.warning("job %s: its lease was not renewed: %s", job.id, error)
         except OSError as error:
             log.warning("job %s: its lease was not renewed: %s", job.id, error)
+            if time.monotonic() - job.renewed_at > self.lease_seconds:
+                # Nobody could tell, but by now somebody else may have it.
+                job.lost.set()
         else:
+            job.renewed_at = time.monotonic()
             if answer["cancelled"]:
                 job.cancelled.set()
 

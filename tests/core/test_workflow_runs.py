@@ -67,6 +67,12 @@ def chats(context, payload):
     context.progress(1, 1, "x" * 10_000_000)
 chats.headrace = {"tries": 1}
 
+def chatters(context, payload):
+    for number in range(300_000):
+        context.progress(number, 300_000, "x" * 100)
+    return "said"
+chatters.headrace = {"tries": 1}
+
 def dies(context, payload):
     os._exit(3)
 dies.headrace = {"tries": 1}
@@ -85,7 +91,7 @@ def strange(context, payload):
     return None
 strange.headrace = {"isolation": "spaceship"}
 """
-NAMES = ("add", "here", "soon", "endless", "waits", "prints", "floods", "chats", "dies", "fails", "odd")
+NAMES = ("add", "here", "soon", "endless", "waits", "prints", "floods", "chats", "chatters", "dies", "fails", "odd")
 BROKEN = ("not_callable", "strange", "missing")
 
 
@@ -231,11 +237,13 @@ MISBEHAVING = {
 
 
 def test_functions_that_misbehave_are_ended_and_harm_nobody(lab: Lab, until: Callable[..., None]) -> None:
-    started = {name: lab.start(name, {}) for name in (*MISBEHAVING, "prints")}
+    started = {name: lab.start(name, {}) for name in (*MISBEHAVING, "prints", "chatters")}
     beside = lab.start("echo", {"input": 1})
     until(lambda: lab.job(beside).state == "succeeded")
     until(lambda: all(lab.job(one).finished_at is not None for one in started.values()), seconds=60)
     assert lab.job(started.pop("prints")).result == "printed"
+    chatted = lab.job(started.pop("chatters"))
+    assert (chatted.result, chatted.progress_done) == ("said", 299_999)
     for name, job in started.items():
         found = lab.job(job)
         assert (found.state, found.error, found.result) == ("failed", MISBEHAVING[name], None)

@@ -18,7 +18,7 @@ import pytest
 from headrace.core import jobs, workflows
 from headrace.core.identity import sessions
 from headrace.core.principal import Principal
-from headrace.worker import Job, NoRetry, Refused, Worker
+from headrace.worker import Job, Lost, NoRetry, Refused, Worker
 from tests.doors.conftest import Origin, Tenant, bearer, tenant_of
 
 DEFINITIONS = "/api/v1/workflow-definitions"
@@ -339,6 +339,22 @@ def test_the_client_waits_for_a_server_that_is_away(scene: Scene) -> None:
     worker.run(handle)
     assert sends == ["lease", "lease", "complete", "complete"]
     assert scene.states() == ["succeeded"]
+
+
+def test_a_client_that_reaches_nobody_lets_its_job_go(scene: Scene) -> None:
+    worker = Worker(scene.origin.url, "k", queues=["q"], lease_seconds=60)
+    job = Job({"id": "x", "queue": "q", "payload": {}, "attempt": 1, "tries": 4, "fence": "1:1"})
+
+    def away(_verb: str, _body: dict[str, Any]) -> Any:
+        raise ConnectionRefusedError
+
+    worker._send = away  # type: ignore[method-assign]
+    worker._renew(job)
+    job.check()
+    job.renewed_at -= 61
+    worker._renew(job)
+    with pytest.raises(Lost):
+        job.progress(1)
 
 
 def test_the_client_says_what_is_refused(scene: Scene) -> None:

@@ -4,12 +4,15 @@ import importlib
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any, NoReturn
 
 import msgspec
 
 from headrace.core.jobs.record import Cancelled, Job, NonRetryable, Retry
+
+SAY_SECONDS = 0.1
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -39,9 +42,21 @@ class Context:
         self.payload = job.payload
         self.fence = job.fence
         self.line = line
+        self.said_at = -SAY_SECONDS
+        self.unsaid: Word | None = None
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
-        say(self.line, Word(progress=(done, total, message)))
+        """Say how far it is, ten times a second at most: what is said at full speed would keep the listener busy."""
+        self.unsaid = Word(progress=(done, total, message))
+        if time.monotonic() - self.said_at >= SAY_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what was not said yet."""
+        word, self.unsaid = self.unsaid, None
+        if word is not None:
+            self.said_at = time.monotonic()
+            say(self.line, word)
 
     def check(self) -> None:
         """Nothing to do: the signal that asks it to stop raises Cancelled by itself."""
@@ -78,7 +93,11 @@ def perform(order: Order, line: int) -> Any:
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
-    return found(Context(order.job, order.worker, line))
+    context = Context(order.job, order.worker, line)
+    try:
+        return found(context)
+    finally:
+        context.flush()
 
 
 if __name__ == "__main__":
