@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from standardwebhooks import Webhook
 
-from headrace.core import jobs, workflows
+from headrace.core import functions, jobs, workflows
 from headrace.core.house import House
 from headrace.core.identity import accounts, sessions
 from headrace.core.limits.windows import Limits
@@ -21,7 +21,6 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
 from headrace.core.settings import Settings
-from headrace.core.workflows import functions
 from headrace.kit.clock import now
 from headrace.kit.passwords import Passwords
 from tests.conftest import ADDRESS, PASSWORD, SECRET, Unused

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from headrace.core import audit, jobs, workflows
+from headrace.core import audit, functions, jobs, workflows
 from headrace.core.house import House
 from headrace.core.identity import invitations
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal
 from headrace.core.settings import Settings
-from headrace.core.workflows import definitions, functions
+from headrace.core.workflows import definitions
 from tests.conftest import FakeClock, SignUp
 from tests.core.jobs_lab import Hand
 

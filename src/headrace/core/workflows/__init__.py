@@ -1,8 +1,8 @@
 """Workflows: named work. Built in, an installed function, an endpoint that is pushed to, a queue that is pulled."""
 
+from headrace.core.functions import installed
 from headrace.core.workflows.defining import BUILTIN, Defined, define, remove, update
 from headrace.core.workflows.definitions import Definition, get, list_all
-from headrace.core.workflows.functions import installed
 from headrace.core.workflows.kinds import define as define_kinds
 from headrace.core.workflows.queues import Pulled, Waits, anything, complete, fail, heartbeat, lease
 from headrace.core.workflows.starting import Order, start, start_together

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from headrace.core import jobs
+from headrace.core import functions, jobs
 from headrace.core.house import House
 from headrace.core.identity import organizations
 from headrace.core.jobs import Job, Kind, Kinds, NonRetryable
 from headrace.core.principal import Principal
-from headrace.core.workflows import defining, definitions, functions, push, requests
+from headrace.core.workflows import defining, definitions, push, requests
 from headrace.core.workflows.definitions import Definition
 from headrace.core.workflows.folders import folders
 from headrace.core.workflows.processing import ProcessingError, process

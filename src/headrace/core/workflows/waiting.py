@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headrace.core import rules
+from headrace.core import functions, rules
 from headrace.core.house import House
 from headrace.core.jobs import Job, Kinds
 from headrace.core.principal import Principal
-from headrace.core.workflows import definitions, functions, workers
+from headrace.core.workflows import definitions, workers
 from headrace.core.workflows.definitions import Definition
 from headrace.core.workflows.kinds import QUEUE
 from headrace.core.workflows.workers import GONE_US, Worker

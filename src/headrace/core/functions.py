@@ -1,7 +1,8 @@
-"""Workflows that are Python functions, installed by the operator: the entry points of the group `headrace.workflows`.
+"""Python functions that the operator installed as workflows: the entry points of the group `headrace.workflows`.
 
 A function takes (context, payload) and returns a result that is JSON. Its attribute `headrace`, a dict, may say how it
-runs: `isolation` (process, thread, async), `timeout_seconds`, `tries`, `in_flight`.
+runs: `isolation` (process, thread, async), `timeout_seconds`, `tries`, `in_flight`. This module stands apart from
+`core/workflows` because every process of a job imports it.
 """
 
 import inspect
