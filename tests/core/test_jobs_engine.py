@@ -225,7 +225,7 @@ def test_progress_reaches_the_store(lab: Lab, until: Until) -> None:
 
     def tells(context: jobs.Context) -> None:
         for done in range(1_000):
-            context.progress(done, 1_000, "x" * 600)
+            context.progress(done, 1 << 70, "x" * 600)
         let_go.wait()
         context.progress(1_000, 1_000, "done\0")
 
@@ -319,6 +319,30 @@ def test_a_job_for_later_starts_on_time(lab: Lab, clock: FakeClock, until: Until
     assert lab.state(job) == "scheduled"
     clock.advance(1)
     until(lambda: lab.is_over(job))
+
+
+def test_delays_of_another_process_are_noticed(
+    lab: Lab, open_house: Callable[..., House], clock: FakeClock, until: Until
+) -> None:
+    other = open_house()
+    kind = lab.kind(echo)
+    jobs.define(other, jobs.Kind(name=kind, run=None))
+    job = add(other, kind, run_at=clock.now + 60 * times.SECOND)
+    clock.advance(60)
+    until(lambda: lab.is_over(job))
+
+
+def test_an_outcome_that_cannot_be_written_holds_up_no_other(lab: Lab, until: Until) -> None:
+    def odd(context: jobs.Context) -> None:
+        context.said = jobs.Progress(object(), None, None)  # type: ignore[arg-type]
+
+    bad, good = lab.add(lab.kind(odd, tries=1)), lab.add(lab.kind(echo))
+    until(lambda: lab.is_over(bad) and lab.is_over(good))
+    assert (lab.state(bad), lab.state(good)) == ("failed", "succeeded")
+    assert (now(lab.house, bad).error or "").startswith("What became of the job cannot be written: ")
+    words = lab.add(lab.kind(lambda _: (_ for _ in ()).throw(jobs.NonRetryable("\ud800 a \0 b"))))
+    until(lambda: lab.is_over(words))
+    assert now(lab.house, words).error == "? a  b"
 
 
 def test_jobs_of_another_process_are_noticed(lab: Lab, open_house: Callable[..., House], until: Until) -> None:

@@ -8,18 +8,24 @@ from typing import Any
 import msgspec
 
 from headrace.core.house import House
-from headrace.core.jobs.outcome import Progress
+from headrace.core.jobs.outcome import Progress, clean
 from headrace.core.jobs.record import RESULT_BYTES, Cancelled, Job, NonRetryable
 from headrace.core.jobs.statements import MINE, run
 
 log = logging.getLogger("headrace.jobs")
 
 MESSAGE_CHARACTERS = 500
+LARGEST = (1 << 63) - 1
 STEP_NAME_CHARACTERS = 128
 READ_STEP = "SELECT output FROM job_steps WHERE job_id = :id AND name = :name"
 KEEP_STEP = f"""INSERT INTO job_steps (job_id, name, output, attempt, created_at)
 SELECT id, :name, :output, attempt, :now FROM jobs WHERE {MINE} AND state = 'running'
 ON CONFLICT (job_id, name) DO UPDATE SET output = excluded.output RETURNING job_id"""
+
+
+def bounded(number: int) -> int:
+    """A whole number that every database stores."""
+    return max(-LARGEST, min(int(number), LARGEST))
 
 
 class Context:
@@ -42,8 +48,8 @@ class Context:
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far it is; written at most twice a second, and at the end."""
-        text = None if message is None else message.replace("\0", "")[:MESSAGE_CHARACTERS]
-        self.said = Progress(done, total, text)
+        text = None if message is None else clean(message)[:MESSAGE_CHARACTERS]
+        self.said = Progress(bounded(done), None if total is None else bounded(total), text)
         self.unwritten = True
 
     def check(self) -> None:

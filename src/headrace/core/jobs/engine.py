@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,10 +22,11 @@ from headrace.core.jobs.keeping import Keeper
 from headrace.core.jobs.listening import Listener
 from headrace.core.jobs.outcome import Outcome
 from headrace.core.jobs.processes import Processes
-from headrace.core.jobs.record import Job, Kinds, TimeUpError
+from headrace.core.jobs.record import Cancelled, Job, Kinds, NonRetryable, TimeUpError
 from headrace.core.jobs.running import LOST, SHUTDOWN, TIMEOUT, WORDS, Runner, Running
 from headrace.core.jobs.settle import settle
 from headrace.core.jobs.statements import run
+from headrace.core.jobs.states import FAILED
 from headrace.core.jobs.tasks import Tasks
 from headrace.core.jobs.threads import Threads
 from headrace.kit.database import UnreachableError
@@ -54,6 +56,7 @@ class Engine:
         self.done: deque[Outcome] = deque()
         self.turns = Turns()
         self.due = 0
+        self.looked_at = 0.0
         self.stamp = -1
         self.stopping = False
         self.ending = False
@@ -88,8 +91,7 @@ class Engine:
             self.halt(one, SHUTDOWN)
         self._wait_for_quiet(HALT_SECONDS)
         for one in self.held():
-            self.ended(one)
-            self.runners[one.kind.isolation].kill(one)
+            self.give_up(one)
         self.ending = True
         self.bell.rung.set()
         self.thread.join()
@@ -126,7 +128,7 @@ class Engine:
 
     def _outcome(self, one: Running, reason: str | None, result: Any, error: BaseException | None) -> Outcome:
         kind, job, said = one.kind, one.job, one.context.said
-        if reason == SHUTDOWN and (error is not None or result is None):
+        if reason == SHUTDOWN and error is not None:
             return outcome.released(job, self.worker)
         if reason == TIMEOUT:
             error = TimeUpError(f"The job ran longer than {kind.timeout_seconds:g} s")
@@ -146,7 +148,7 @@ class Engine:
 
     def give_up(self, one: Running) -> None:
         """Be rid of an attempt that did not stop in time."""
-        if self.ended(one):
+        if self.ended(one, error=Cancelled(WORDS[one.reason or LOST])):
             self.runners[one.kind.isolation].kill(one)
 
     def give_back(self, one: Running) -> None:
@@ -178,8 +180,26 @@ class Engine:
                 if self.ending:
                     return  # What ended was not written: the leases run out, and others take it up.
             except Exception:  # The edge of this thread: a bug in one turn must not end all of them.
-                log.exception("A turn of the job engine failed")
+                log.exception("A turn of the job engine failed; what ended is written one by one")
+                self._settle_apart()
                 threading.Event().wait(TROUBLE_SECONDS)
+
+    def _settle_apart(self) -> None:
+        """Write outcomes one by one, after one of them broke a turn: that job fails, the others are as they are."""
+        for _ in range(len(self.done)):
+            one = self.done.popleft()
+            try:
+                self._account([one], self.house.db.submit(partial(settle, self.house, given=[one])))
+            except UnreachableError:
+                self.done.append(one)
+            except Exception as error:  # The same edge: an outcome that cannot be written is told as far as it can be.
+                log.exception("What became of job %s cannot be written", one.job.fence)
+                kind = self.house.part(Kinds)[one.job.kind]
+                said = NonRetryable(f"What became of the job cannot be written: {type(error).__name__}")
+                if one.state != FAILED:
+                    self.done.append(outcome.failed(kind, one.job, self.worker, said))
+                else:
+                    self._forget([(one.job.id, one.job.attempt)])
 
     def _await(self) -> None:
         """Wait until there may be something to do: a bell, a commit of another process, a job that is due."""
@@ -224,18 +244,20 @@ class Engine:
         return bool(jobs) or bool(self.done)
 
     def _anything(self) -> bool:
-        if min(self.due, self.bell.due) <= self.house.clock():
-            return True
+        """Ask whether a claim is worth it: on SQLite a look costs a fraction of a write."""
         with self.house.db.read() as connection:
-            return run(connection, sql.ANY_READY).fetchone() is not None
+            ready, due = run(connection, sql.LOOK).fetchone()
+        # Others, too, enqueue jobs for later.
+        self.due, self.looked_at = NEVER if due is None else due, time.monotonic()
+        return ready is not None or self.due <= self.house.clock()
 
     def _write(
         self, connection: sa.Connection, given: list[Outcome], capacity: dict[str, int]
     ) -> tuple[dict[int, str], list[Job], int]:
         settled = settle(self.house, connection, given) if given else {}
         now, due = self.house.clock(), min(self.due, self.bell.due)
-        if due <= now or due == NEVER:
-            self.bell.due = NEVER
+        if due <= now or time.monotonic() - self.looked_at > POLL_SECONDS:
+            self.bell.due, self.looked_at = NEVER, time.monotonic()
             due = scheduler.promote(connection, now)
         if not capacity:
             return settled, [], due

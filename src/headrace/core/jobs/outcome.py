@@ -62,7 +62,7 @@ def encoded(kind: Kind, job: Job, worker: str, text: bytes, progress: Progress |
 
 def failed(kind: Kind, job: Job, worker: str, error: BaseException, progress: Progress | None = None) -> Outcome:
     """Decide whether there is another try, and when."""
-    trace = "".join(traceback.format_exception(error))[-TRACE_BYTES:]
+    trace = clean("".join(traceback.format_exception(error)))[-TRACE_BYTES:]
     again = isinstance(error, NonRetryable) is False and job.attempt < job.tries
     after = error.after_seconds if isinstance(error, Retry) else None
     return Outcome(
@@ -90,8 +90,13 @@ def released(job: Job, worker: str) -> Outcome:
 def outward(error: BaseException) -> str:
     """One sentence without a stack: what was raised to be shown as it stands, of anything else the type alone."""
     if isinstance(error, Retry | NonRetryable | TimeUpError) and str(error):
-        return str(error).replace("\0", "")[:ERROR_CHARACTERS]
+        return clean(str(error))[:ERROR_CHARACTERS]
     return f"The job failed: {type(error).__name__}"
+
+
+def clean(text: str) -> str:
+    """Leave out what no database stores: null characters and lone surrogates."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def wait(kind: Kind, attempt: int) -> float:

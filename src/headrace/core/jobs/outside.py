@@ -10,7 +10,7 @@ from headrace.core.house import House
 from headrace.core.jobs import outcome
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.enqueue import lane_of
-from headrace.core.jobs.outcome import Outcome, Progress
+from headrace.core.jobs.outcome import Outcome, Progress, clean
 from headrace.core.jobs.record import Job, Kind, Kinds, Leased, NonRetryable, Retry
 from headrace.core.jobs.settle import settle
 from headrace.core.jobs.statements import job_of, run
@@ -123,7 +123,7 @@ def heartbeat(
         values = _fenced(fence, worker)
         if progress is None:
             return job_of(run(connection, EXTEND, until=until, **values).fetchone())
-        said = {"done": progress.done, "total": progress.total, "message": progress.message}
+        said = {"done": progress.done, "total": progress.total, "message": clean(progress.message or "") or None}
         return job_of(run(connection, SAY, until=until, **said, **values).fetchone())
 
     return house.db.submit(extend)

@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 
 from headrace.core.house import House
 from headrace.core.jobs import statements as sql
+from headrace.core.jobs.bell import NEVER
 from headrace.core.jobs.enqueue import enqueue
 from headrace.core.jobs.record import Kinds
 from headrace.core.jobs.statements import run
@@ -38,11 +39,12 @@ RESIGN = "DELETE FROM job_leaders WHERE holder = :holder"
 
 
 def promote(connection: sa.Connection, now: int) -> int:
-    """Make due jobs ready. Returns when the next one is due, or what `bell.NEVER` is when none waits."""
-    if (run(connection, sql.DUE).fetchone()[0] or 1 << 62) <= now:
-        run(connection, PROMOTE + sql.SKIP[connection.dialect.name] + ")", now=now)
+    """Make due jobs ready. Returns when the next one is due, NEVER when none waits."""
     found = run(connection, sql.DUE).fetchone()[0]
-    return 1 << 62 if found is None else int(found)
+    if found is not None and found <= now:
+        run(connection, PROMOTE + sql.SKIP[connection.dialect.name] + ")", now=now)
+        found = run(connection, sql.DUE).fetchone()[0]
+    return NEVER if found is None else int(found)
 
 
 def lead(house: House, holder: str) -> bool:

@@ -139,7 +139,7 @@ def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals
 
 def _errors(before: str | None, one: Outcome, now: int) -> str:
     """Return the last failures, with this one."""
-    entry = {"attempt": one.job.attempt, "at": now, "error": one.error, "trace": (one.trace or "").replace("\0", "")}
+    entry = {"attempt": one.job.attempt, "at": now, "error": one.error, "trace": one.trace}
     found: list[Any] = json_list(before)
     return msgspec.json.encode([*found, entry][-ERRORS_KEPT:]).decode()
 

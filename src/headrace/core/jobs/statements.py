@@ -93,8 +93,9 @@ TOTAL_POSTGRESQL = TOTAL.format(
 CAST(:numbers AS bigint[]), CAST(:sums AS bigint[]))"""
 )
 
-ANY_READY = "SELECT 1 FROM jobs WHERE state = 'ready' LIMIT 1"
 DUE = "SELECT min(run_at) FROM jobs WHERE state = 'scheduled'"
+# Whether anything is ready, and when the next one is due.
+LOOK = f"SELECT (SELECT 1 FROM jobs WHERE state = 'ready' LIMIT 1), ({DUE})"
 SOME = {"sqlite": "IN (SELECT value FROM json_each(:ids))", "postgresql": "= ANY(:ids)"}
 SKIP = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
 WAIT = {"sqlite": "", "postgresql": " FOR UPDATE"}
