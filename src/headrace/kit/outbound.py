@@ -12,15 +12,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
 import uvloop
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from headrace.kit.destinations import PORTS, DestinationError, Destinations
+
+if TYPE_CHECKING:
+    # Loaded by the first request: it takes a fifth of a second, and most starts of the program send nothing.
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
 
 CONNECT_SECONDS = 3.0
 TOTAL_SECONDS = 15.0
@@ -70,7 +73,7 @@ class Outbound:
         https_only: bool = False,
         user_agent: str = "Headrace",
         tls: ssl.SSLContext | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: "AbstractResolver | None" = None,
     ) -> None:
         self.destinations = Destinations(allow, ports, https_only=https_only)
         self.user_agent = user_agent
@@ -164,6 +167,8 @@ class Outbound:
         cut: bool,  # noqa: FBT001
         operators_own: bool,  # noqa: FBT001
     ) -> Reply:
+        import aiohttp  # noqa: PLC0415
+
         started = time.monotonic()
         try:
             target = self.destinations.url(url) if operators_own else self.destinations.check(url)
@@ -187,8 +192,10 @@ class Outbound:
     def _trust(self, target: URL) -> str:
         return "listed" if target.raw_host in self.destinations.hosts else "guarded"
 
-    def _session(self, trust: str) -> aiohttp.ClientSession:
+    def _session(self, trust: str) -> "aiohttp.ClientSession":
         """One pool for each degree of trust, so that no connection made under one is used under another."""
+        import aiohttp  # noqa: PLC0415
+
         session = self._sessions.get(trust)
         if session is None:
             connector = aiohttp.TCPConnector(
@@ -227,7 +234,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, *, cut: bool) -> bytes:
+async def _read(response: "aiohttp.ClientResponse", limit: int, *, cut: bool) -> bytes:
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)
@@ -251,6 +258,8 @@ def _plain(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _told(error: Exception) -> OutboundError:
     """Turn what the client raises into a reason and a sentence of our own; theirs may hold addresses."""
+    import aiohttp  # noqa: PLC0415
+
     match error:
         case TimeoutError():
             return OutboundError("timeout", "the receiver did not answer in time")
