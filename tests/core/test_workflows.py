@@ -16,6 +16,8 @@ from tests.conftest import FakeClock, SignUp
 from tests.core.jobs_lab import Hand
 
 URL = "https://hooks.example/run"
+# What is refused before any SQL need not be refused twice.
+SQLITE = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
 
 
 def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
@@ -68,6 +70,7 @@ def test_definitions_come_and_go(house: House, ada: Principal, sign_up: SignUp, 
     assert actions == ["workflow:definition:removed", change, change, change, created, created]
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -198,6 +201,7 @@ def test_a_definition_with_work_is_not_removed(house: House, ada: Principal) -> 
     assert workflows.start(house, ada, workflow="pulled", payload={}).kind == "workflow"
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -347,6 +351,7 @@ def test_urgent_jobs_are_pulled_first_and_queues_in_their_order(house: House, ad
     assert [(one.job.name, one.job.priority) for one in pulled] == expected
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("verb", "fields", "text"),
     [

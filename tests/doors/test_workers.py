@@ -345,7 +345,7 @@ def test_a_client_that_reaches_nobody_lets_its_job_go(scene: Scene) -> None:
     worker = Worker(scene.origin.url, "k", queues=["q"], lease_seconds=60)
     job = Job({"id": "x", "queue": "q", "payload": {}, "attempt": 1, "tries": 4, "fence": "1:1"})
 
-    def away(_verb: str, _body: dict[str, Any]) -> Any:
+    def away(verb: str, body: dict[str, Any]) -> Any:
         raise ConnectionRefusedError
 
     worker._send = away  # type: ignore[method-assign]
