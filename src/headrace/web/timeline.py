@@ -42,7 +42,9 @@ def read(house: "House", who: Principal, project_id: int, group_id: int, people:
 
 def said(comment: Comment, people: Mapping[int, str]) -> Entry:
     words = "said" if comment.edited_at is None else "said (edited)"
-    return Entry(at=comment.created_at, who=name(comment.account_id, people), words=words, kind="remark", comment=comment)
+    return Entry(
+        at=comment.created_at, who=name(comment.account_id, people), words=words, kind="remark", comment=comment
+    )
 
 
 def entry(line: Line, people: Mapping[int, str]) -> Entry:
