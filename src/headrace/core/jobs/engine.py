@@ -34,7 +34,9 @@ from headrace.kit.database import UnreachableError
 log = logging.getLogger(__name__)
 
 # SQLite tells of other processes' commits by a number in shared memory; looking costs a third of a microsecond.
-LOOK_SECONDS = 0.01
+# After a quiet second that is done more rarely: a hundred looks a second cost an idle process one percent of a core.
+LOOK_SECONDS, RARE_LOOK_SECONDS = 0.01, 0.05
+QUIET_SECONDS = 1.0
 POLL_SECONDS = 1.0
 # After a hint PostgreSQL is asked a few times more: a hint may have come before what it was for.
 ECHO_SECONDS = (0.01, 0.05, 0.2)
@@ -56,7 +58,7 @@ class Engine:
         self.done: deque[Outcome] = deque()
         self.turns = Turns()
         self.due = 0
-        self.looked_at = 0.0
+        self.looked_at = self.busy_at = 0.0
         self.stamp = -1
         self.stopping = False
         self.ending = False
@@ -205,17 +207,24 @@ class Engine:
         """Wait until there may be something to do: a bell, a commit of another process, a job that is due."""
         rung, polled = self.bell.rung, time.monotonic() + POLL_SECONDS
         looking = self.house.db.dialect == "sqlite" and not self.stopping
-        echoes = list(ECHO_SECONDS) if self.listener.heard_lately() else []
         while not rung.is_set():
-            left = polled - time.monotonic()
-            wait = LOOK_SECONDS if looking else min([left, *echoes[:1], self._until_due()])
-            if left <= 0 or rung.wait(max(wait, 0.001)):
+            left = min(polled - time.monotonic(), self._until_echo())
+            free = any(self._capacity().values())
+            wait = min(left, self._until_look() if looking else left, self._until_due() if free else left)
+            if left <= 0 or rung.wait(max(wait, 0.001)) or not looking:
                 break
-            if echoes or min(self.due, self.bell.due) <= self.house.clock():
+            if free and min(self.due, self.bell.due) <= self.house.clock():
                 break
-            if looking and self.house.db.stamp() != self.stamp and any(self._capacity().values()):
+            if looking and free and self.house.db.stamp() != self.stamp:
                 break
         rung.clear()
+
+    def _until_echo(self) -> float:
+        since = time.monotonic() - self.listener.heard_at
+        return next((echo - since for echo in ECHO_SECONDS if since < echo), POLL_SECONDS)
+
+    def _until_look(self) -> float:
+        return LOOK_SECONDS if time.monotonic() - self.busy_at < QUIET_SECONDS else RARE_LOOK_SECONDS
 
     def _until_due(self) -> float:
         return max(0.0, (min(self.due, self.bell.due) - self.house.clock()) / 1e6)
@@ -239,12 +248,14 @@ class Engine:
             self.done.extendleft(reversed(given))
             raise
         self.due = due
+        self.busy_at = time.monotonic()
         self._account(given, settled)
         self._dispatch(jobs)
         return bool(jobs) or bool(self.done)
 
     def _anything(self) -> bool:
         """Ask whether a claim is worth it: on SQLite a look costs a fraction of a write."""
+        self.bell.due = NEVER
         with self.house.db.read() as connection:
             ready, due = run(connection, sql.LOOK).fetchone()
         # Others, too, enqueue jobs for later.

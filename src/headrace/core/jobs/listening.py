@@ -13,7 +13,6 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
-LATELY_SECONDS = 0.3
 
 
 class Listener:
@@ -33,9 +32,6 @@ class Listener:
         self.ended.set()
         if self.thread.is_alive():
             self.thread.join()
-
-    def heard_lately(self) -> bool:
-        return time.monotonic() - self.heard_at < LATELY_SECONDS
 
     def _run(self) -> None:
         import psycopg  # noqa: PLC0415  Costs 60 ms, which a house on SQLite need not pay.
