@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.eventstore import learning, queries, rollup
+from headrace.eventstore import deletion, learning, queries, rollup
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection
 from tests.eventstore.conftest import ARRIVAL, SegmentOf, event, group
@@ -50,3 +50,27 @@ def test_attributes_with_few_values_are_learned(
     learning.learn(engine)
     assert REGION not in learning.known(engine)  # Nor is it learned again.
     assert queries.count_by(engine, selection, "attributes.region") == found
+
+
+def test_a_deletion_keeps_the_rollups_of_columns(
+    engine: Engine, tenant: int, segment_of: SegmentOf, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    engine.command(f"ALTER TABLE events {rollup.addition(REGION)}")
+    lines = [event(ARRIVAL, level=level, attributes={"region": "r"}) for level in ("info", "error") * 20]
+    segment = segment_of([group(tenant, lines, retention_days=7)])
+    engine.insert_segment(segment.path, token=segment.name)
+
+    def groups() -> set[str]:
+        sql = "SELECT DISTINCT name FROM system.projection_parts WHERE active AND endsWith(partition_id, '-7')"
+        return {name for (name,) in engine.query(sql, row=tuple[str])}
+
+    selection, errors = Selection(tenant=tenant, project=7), Selection(tenant=tenant, project=7, levels=("error",))
+    (partition,) = [partition for partition, _ in deletion.counted(engine, errors)]
+    assert groups() == {*rollup.GROUPS, REGION}
+    monkeypatch.setattr(rollup, "LARGE", rollup.LARGE.replace(str(rollup.LARGE_ROWS), "10"))
+    deletion.remove(engine, errors, partition)
+    assert groups() == set(rollup.GROUPS)
+    until(lambda: not learning.backfill(engine))  # Nothing of it that could not be filled is tried for ever.
+    engine.grouped, engine.grouped_until = frozenset(learning.known(engine)), float("inf")
+    assert queries.count_by(engine, selection, "level") == [("info", 20)]
+    assert queries.count_by(engine, selection, "attributes.region") == [('"r"', 20)]

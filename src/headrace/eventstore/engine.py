@@ -136,6 +136,7 @@ class Engine:
         self.grouped: frozenset[str] = frozenset()
         self.grouped_until = 0.0
         self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
+        self.filled: set[str] = set()  # Partitions whose lacking rollups were made.
         self.seconds = 0.0
 
     # -- asking ------------------------------------------------------------------------------------------------------

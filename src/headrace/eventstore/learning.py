@@ -40,7 +40,7 @@ LEFT JOIN (
   WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY parent_name
 ) AS own ON own.parent_name = system.parts.name
 WHERE active AND database = currentDatabase() AND table = 'events' AND notEmpty(lacking)
-ORDER BY partition DESC LIMIT 1"""
+ORDER BY partition DESC"""
 UNDER_WAY: Final = """
 SELECT mutation_id, max(latest_fail_reason) FROM system.mutations
 WHERE database = currentDatabase() AND table = 'events' AND NOT is_done AND command LIKE '%MATERIALIZE PROJECTION%'
@@ -105,6 +105,9 @@ def backfill(engine: Engine) -> bool:
     if under_way:
         return True
     for partition, groups in engine.query(LACKING, row=tuple[str, list[str]]):
+        if partition in engine.filled:  # A part whose rows are all deleted has none, and is tried once.
+            continue
+        engine.filled.add(partition)
         made = ", ".join(f"MATERIALIZE PROJECTION {group} IN PARTITION ID '{partition}'" for group in groups)
         engine.command(f"ALTER TABLE events {made} SETTINGS mutations_sync = 0")
         log.info("Rollups of partition %s are being made", partition)

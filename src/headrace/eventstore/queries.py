@@ -487,6 +487,7 @@ def delete_project_before(engine: Engine, tenant: int, project: int, received_be
     of_project = f"tenant = {tenant:d} AND project = {project:d} AND received_at < {received_before:d}"
     found = engine.one(f"SELECT count() FROM events WHERE {of_project}", row=tuple[int])[0]
     if found:
+        rollup.clear_large(engine)
         engine.command(f"DELETE FROM events WHERE {of_project}")
     engine.command(f"DELETE FROM quarantine WHERE {of_project}")
     return found

@@ -1,7 +1,7 @@
 """Rollup: counts per quarter of an hour that the engine keeps beside the events, and how a question is cut to use them.
 
-They are aggregating projections of `events`: each part holds its own, made when the part is written or merged and gone
-when rows of it are deleted, so they agree with the rows whatever happens to a part. A part that lacks one is scanned.
+They are aggregating projections of `events`: each part holds its own, made when the part is written, merged, or has
+rows deleted, so they agree with the rows whatever happens to a part. A part that lacks one is scanned.
 Which attributes have one, and the filling of parts that lack one, is the work of `learning`.
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from headrace.kit.times import MINUTE
 
 if TYPE_CHECKING:
+    from headrace.eventstore.engine import Engine
     from headrace.eventstore.queries import Selection
 
 QUARTER: Final = 15 * MINUTE
@@ -30,6 +31,13 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 }
 OF_ATTRIBUTE: Final = "by_attribute_"
 LONGEST_KEY: Final = 64  # Bytes; the name of a file is made of it.
+
+LARGE_ROWS: Final = 300_000
+LARGE: Final = f"""
+SELECT DISTINCT partition_id, name FROM system.projection_parts
+WHERE active AND database = currentDatabase() AND table = 'events'
+  AND startsWith(name, '{OF_ATTRIBUTE}') AND parent_rows > {LARGE_ROWS}
+ORDER BY partition_id, name"""
 
 # Field of a selection -> the columns that its condition reads.
 FILTERED: Final[dict[str, tuple[str, ...]]] = {
@@ -88,6 +96,16 @@ def body(group: str) -> str:
 
 def addition(group: str) -> str:
     return f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
+
+
+def clear_large(engine: "Engine") -> None:
+    """Take the rollups of attributes from large parts, before a deletion would make them anew; such parts are scanned.
+
+    For that the engine reads the attributes of a million events at once, which takes more memory than it has.
+    """
+    for partition, group in engine.query(LARGE, row=tuple[str, str]):
+        cleared = f"ALTER TABLE events CLEAR PROJECTION IF EXISTS {group} IN PARTITION ID '{partition}'"
+        engine.command(f"{cleared} SETTINGS mutations_sync = 1")
 
 
 def can_count(selection: "Selection", columns: Iterable[str], groups: Collection[str]) -> bool:

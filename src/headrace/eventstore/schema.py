@@ -74,8 +74,7 @@ COLUMNS: Final = f"""
 # machine in CPU; LowCardinality groups faster. Sorting by service first saves 2 % of disk and makes "the latest 50"
 # read whole five-minute blocks; sorted by time it reads one granule, and pages by (ts, id) follow the key.
 #
-# A part of which rows are deleted loses its rollups; `learning.backfill` makes them again. To have the deletion rebuild
-# those of attributes took more memory than the engine has: a million maps are read at once.
+# A part of which rows are deleted gets its rollups anew; `rollup.clear_large` has dropped those that cost too much.
 #
 # Small parts are compact, one file for all columns: with a file per column and map bucket, creating and deleting files
 # was 5 us of kernel time a row. Attributes have a bloom filter, not a text index: postings of ids that occur once cost
@@ -106,7 +105,7 @@ SETTINGS
   old_parts_lifetime = 480,
   min_free_disk_ratio_to_perform_insert = 0.02,
   min_bytes_for_wide_part = 268435456,
-  lightweight_mutation_projection_mode = 'drop',
+  lightweight_mutation_projection_mode = 'rebuild',
   ttl_only_drop_parts = 1
 """
 
@@ -137,7 +136,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 # What a store of an earlier release lacks: entry i brings it to version i + 1. Additive only, each harmless when run
 # twice, as a process may stop between the statement and the note that it ran.
 MIGRATIONS: Final[tuple[str, ...]] = (
-    "ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'drop'",
+    "ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'rebuild'",
     # What is asked of an attribute reads that attribute alone; an index of `key=value` made it read all of them.
     "ALTER TABLE events ADD INDEX IF NOT EXISTS i_values mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1",
     "ALTER TABLE events DROP INDEX IF EXISTS i_items SETTINGS alter_sync = 0, mutations_sync = 0",
