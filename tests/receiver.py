@@ -65,7 +65,7 @@ class Receiver:
         runner = self._loop.run_until_complete(self._start())
         self._up.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
+        self._loop.run_until_complete(self._end(runner))
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
@@ -80,6 +80,24 @@ class Receiver:
         port: Any = runner.addresses[0][1]
         self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
         return runner
+
+    async def _end(self, runner: web.AppRunner) -> None:
+        for site in list(runner.sites):
+            await site.stop()
+        # What was accepted just before has its beginning yet to come, and what is closed its end: a few turns each.
+        await self._turns()
+        for connection in list(runner.server.connections if runner.server else ()):
+            if connection.transport is not None:
+                # A plain close waits for a caller who reads no more.
+                connection.transport.abort()
+        await runner.cleanup()
+        await self._turns()
+
+    async def _turns(self) -> None:
+        for _ in range(5):
+            turned = self._loop.create_future()
+            self._loop.call_soon(turned.set_result, None)
+            await turned
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         got = Received(request, await request.read(), len(self.requests))
