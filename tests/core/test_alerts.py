@@ -412,9 +412,7 @@ def test_lists_begin_with_what_fires(house: House, ada: Principal, shop: Project
     quiet: dict[str, Any] = {"kind": "new_error", "window_seconds": 60}
     names = ("b", "a", "c")
     made = {name: alerts.create(house, ada, project_id=shop.project_id, name=name, **quiet) for name in names}
-    line = {"organization_id": shop.organization_id, "project_id": shop.project_id, "group_id": 1, "kind": "new"}
-    with house.db.write() as connection:
-        news.write(connection, house, [line | {"at": clock.now}])
+    tell(house, shop, "new", 1)
     fired = alerts.evaluate(house, organization_id=shop.organization_id, alert_id=made["c"].id)
     assert (fired and fired.state) == "firing"
     assert [one.name for one in alerts.list_all(house, ada).rules] == ["c", "a", "b"]
@@ -468,11 +466,24 @@ def test_one_server_claims_each_turn(
     assert [one.evaluated_at is not None for one in found] == [one.is_enabled for one in found]
 
 
+def test_a_restart_loses_nothing(open_house: Callable[..., House], sign_up: SignUp, clock: FakeClock) -> None:
+    first = open_house()
+    ada = sign_up(first)
+    shop = projects.create(first, ada, name="Shop", slug="shop")
+    given: dict[str, Any] = {"kind": "new_error", "window_seconds": 600, "for_seconds": 60}
+    rule = alerts.create(first, ada, project_id=shop.project_id, name="A", **given)
+    tell(first, shop, "new", 1)
+    found = alerts.evaluate(first, organization_id=shop.organization_id, alert_id=rule.id)
+    assert (found and found.state) == "pending"
+    second = open_house()
+    clock.advance(60)
+    found = alerts.evaluate(second, organization_id=shop.organization_id, alert_id=rule.id)
+    assert (found and found.state) == "firing"
+
+
 def test_a_change_while_it_is_evaluated_wins(house: House, ada: Principal, shop: Project) -> None:
     rule = alerts.create(house, ada, project_id=shop.project_id, name="A", kind="new_error", window_seconds=60)
-    line = {"organization_id": shop.organization_id, "project_id": shop.project_id, "group_id": 1, "kind": "new"}
-    with house.db.write() as connection:
-        news.write(connection, house, [line | {"at": 1}])
+    tell(house, shop, "new", 1)
 
     meanwhile = [lambda: alerts.update(house, ada, alert_id=rule.id, name="A", kind="new_error", window_seconds=120)]
 

@@ -189,7 +189,8 @@ def _afresh(house: House, now: int) -> dict[str, Any]:
 def _end(connection: sa.Connection, house: House, old: Rule, reason: str) -> None:
     """Bring an alert that is in any other state than ok back to it."""
     if old.state != STATES[0]:
-        note(connection, house, old, to_state=STATES[0], value=None, sample_log_id=None, reason=reason)
+        now = house.clock()
+        note(connection, house, old, at=now, to_state=STATES[0], value=None, sample_log_id=None, reason=reason)
 
 
 def _muted(house: House, who: Principal, alert_id: int, until: int | None, action: str) -> Rule:

@@ -120,6 +120,7 @@ def _taken(connection: sa.Connection, house: "House", rule: Rule, found: Measure
         connection,
         house,
         rule,
+        at=now,
         to_state=after.state,
         value=found.value,
         sample_log_id=found.sample_log_id,
@@ -140,12 +141,12 @@ def _taken(connection: sa.Connection, house: "House", rule: Rule, found: Measure
 
 def _failed(connection: sa.Connection, house: "House", rule: Rule, text: str) -> dict[str, Any]:
     """Keep why; say so in the history and in the server's log once it goes on for a while."""
-    text, count = text[:LONGEST_ERROR], rule.error_count + 1
+    text, count, now = text[:LONGEST_ERROR], rule.error_count + 1, house.clock()
     if count == TROUBLE_AFTER:
         log.warning("Alert %d could not be evaluated %d times in a row: %s", rule.id, count, text)
         said = f"Could not be evaluated {count} times in a row: {text}"
-        write(connection, house, rule, rule.state, rule.value, rule.sample_log_id, said)
-    return {"error": text, "error_count": count, "evaluated_at": house.clock()}
+        write(connection, rule, now, rule.state, rule.value, rule.sample_log_id, said)
+    return {"error": text, "error_count": count, "evaluated_at": now}
 
 
 def reason(rule: Rule, found: Measured) -> str:

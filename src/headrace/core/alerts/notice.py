@@ -40,6 +40,7 @@ def note(
     house: "House",
     rule: Rule,
     *,
+    at: int,
     to_state: str,
     value: float | None,
     sample_log_id: str | None,
@@ -49,20 +50,20 @@ def note(
 
     A muted firing is told when it lasts longer than the mute; that it is over is told to whoever heard of it.
     """
-    fires = to_state == "firing" and not rule.is_told and not rule.muted(house.clock())
+    fires = to_state == "firing" and not rule.is_told and not rule.muted(at)
     over = to_state != "firing" and rule.is_told
     if fires or over:
-        facts = {"to_state": to_state, "value": value, "sample_log_id": sample_log_id, "reason": reason}
+        facts = {"at": at, "to_state": to_state, "value": value, "sample_log_id": sample_log_id, "reason": reason}
         tell(connection, house, rule, FIRING if fires else RESOLVED, facts)
     if to_state != rule.state or fires:
-        write(connection, house, rule, to_state, value, sample_log_id, reason, told=fires or over)
+        write(connection, rule, at, to_state, value, sample_log_id, reason, told=fires or over)
     return fires or (to_state == "firing" and rule.is_told)
 
 
 def write(  # noqa: PLR0917  The columns of one line.
     connection: sa.Connection,
-    house: "House",
     rule: Rule,
+    at: int,
     to_state: str,
     value: float | None,
     sample_log_id: str | None,
@@ -71,11 +72,11 @@ def write(  # noqa: PLR0917  The columns of one line.
     told: bool = False,
 ) -> None:
     """Add a line to the history; what is too old or too much goes."""
-    lines, now = alert_transitions, house.clock()
+    lines = alert_transitions
     made = lines.insert().values(
         organization_id=rule.organization_id,
         rule_id=rule.id,
-        at=now,
+        at=at,
         from_state=rule.state,
         to_state=to_state,
         value=value,
@@ -86,7 +87,7 @@ def write(  # noqa: PLR0917  The columns of one line.
     connection.execute(made)
     mine = lines.c.rule_id == rule.id
     beyond = sa.select(lines.c.id).where(mine).order_by(lines.c.id.desc()).limit(1).offset(MOST_KEPT).scalar_subquery()
-    connection.execute(sa.delete(lines).where(mine, sa.or_(lines.c.id <= beyond, lines.c.at < now - KEPT)))
+    connection.execute(sa.delete(lines).where(mine, sa.or_(lines.c.id <= beyond, lines.c.at < at - KEPT)))
 
 
 def tell(connection: sa.Connection, house: "House", rule: Rule, event: str, facts: dict[str, Any]) -> None:
@@ -109,7 +110,7 @@ def tell(connection: sa.Connection, house: "House", rule: Rule, event: str, fact
         "state": facts["to_state"],
         "value": facts["value"],
         "reason": facts["reason"],
-        "at": times.show(house.clock()),
+        "at": times.show(facts["at"]),
         "sample_log_id": facts["sample_log_id"],
         "url": f"{base}/ui/projects/{slug}/alerts/{rule.id}" if base else None,
     }
