@@ -27,65 +27,51 @@ from tests.conftest import ADDRESS, PASSWORD, SECRET, Unused
 
 FUNCTIONS = """
 import os, sys, time
-
 def add(context, payload):
     context.progress(1, 2, "adding")
     return {"sum": payload["a"] + payload["b"], "process": os.getpid()}
-
 def here(context, payload):
     return {"process": os.getpid(), "organization": context.job.organization_id}
 here.headrace = {"isolation": "thread", "tries": 1}
-
 async def soon(context, payload):
     return payload
 soon.headrace = {"tries": 2}
-
 def endless(context, payload):
     while True:
         pass
 endless.headrace = {"timeout_seconds": 0.5, "tries": 1}
-
 def waits(context, payload):
     while True:
         context.check()
         time.sleep(0.01)
 waits.headrace = {"isolation": "thread", "tries": 1}
-
 def prints(context, payload):
     for _ in range(20_000):
         print("x" * 1000)
         print("x" * 1000, file=sys.stderr)
     return "printed"
 prints.headrace = {"tries": 1}
-
 def floods(context, payload):
     return "x" * 20_000_000
 floods.headrace = {"tries": 1}
-
 def chats(context, payload):
     context.progress(1, 1, "x" * 10_000_000)
 chats.headrace = {"tries": 1}
-
 def chatters(context, payload):
     for number in range(300_000):
         context.progress(number, 300_000, "x" * 100)
     return "said"
 chatters.headrace = {"tries": 1}
-
 def dies(context, payload):
     os._exit(3)
 dies.headrace = {"tries": 1}
-
 def fails(context, payload):
     raise ValueError("password=hunter2")
 fails.headrace = {"tries": 1}
-
 def odd(context, payload):
     return object()
 odd.headrace = {"tries": 1}
-
 not_callable = 7
-
 def strange(context, payload):
     return None
 strange.headrace = {"isolation": "spaceship"}
