@@ -77,6 +77,23 @@ def test_fields(house: House, ada: Principal, fields: dict[str, Any], text: str)
     assert panels.list_all(house, ada) == [made]
 
 
+def test_panels_change_places(house: House, ada: Principal, sign_up: SignUp) -> None:
+    made = {name: panels.create(house, ada, **{**FIELDS, "name": name}).id for name in "abcd"}
+
+    def order() -> list[tuple[str, int]]:
+        return [(one.name, one.index) for one in panels.list_all(house, ada)]
+
+    for name, by, after in (("c", -1, "acbd"), ("a", 1, "cabd"), ("c", -1, "cabd"), ("c", 9, "abdc"), ("d", 0, "abdc")):
+        panels.move(house, ada, panel_id=made[name], by=by)
+        assert order() == [(one, place) for place, one in enumerate(after)]
+    eve = sign_up(house, "eve@example.com")
+    for panel_id in (made["a"], "x"):
+        assert refusal(lambda panel_id=panel_id: panels.move(house, eve, panel_id=panel_id, by=1)) == (  # type: ignore[misc]
+            Kind.NOT_FOUND,
+            "Panel not found",
+        )
+
+
 def test_a_key_sees_the_panels_of_whoever_made_its_project(house: House, ada: Principal, sign_up: SignUp) -> None:
     token = invitations.create(house, ada, email="bob@example.com", role="org_admin").token
     bob = sign_up(house, "bob@example.com", invitation_token=token)

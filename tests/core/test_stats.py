@@ -252,3 +252,14 @@ def test_templates_are_bounded() -> None:
 
 def test_every_compared_column_is_a_field() -> None:
     assert set(statistics.COMPARED) <= set(statistics.VALUES)
+
+
+def test_patterns_spread_over_time_and_may_be_new(asked: dict[str, Any]) -> None:
+    begin = moment(100)
+    filters = Filters(ts_from=begin, ts_to=CLOCK.now)
+    earlier = Filters(ts_from=moment(300), ts_to=begin - 1, query="level:info")
+    found = stats.patterns(**asked, filters=filters, limit=10, stretches=4, before=earlier)
+    assert {one.template.partition(" ")[0]: one.is_new for one in found.patterns} == {"served": False, "job": True}
+    assert [sum(one.spread[place] for one in found.patterns) for place in range(4)] == [26, 25, 25, 25]
+    plain = stats.patterns(**asked, filters=filters, limit=10)
+    assert all(one.spread == [] and not one.is_new for one in plain.patterns)
