@@ -215,7 +215,7 @@ class Engine:
                 break
             if free and min(self.due, self.bell.due) <= self.house.clock():
                 break
-            if looking and free and self.house.db.stamp() != self.stamp:
+            if free and self.house.db.stamp() != self.stamp:
                 break
         rung.clear()
 
@@ -244,7 +244,7 @@ class Engine:
             settled, jobs, due = self.house.db.submit(
                 lambda connection: self._write(connection, given, capacity if wanted else {})
             )
-        except BaseException:
+        except BaseException:  # Whatever it was, what ended is not lost by it.
             self.done.extendleft(reversed(given))
             raise
         self.due = due

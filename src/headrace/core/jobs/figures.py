@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from headrace.core.house import House
 from headrace.core.jobs.statements import run
-from headrace.core.metrics import Labels
+
+# A metric's labels (core/metrics.py, which stands above this room).
+Labels = tuple[tuple[str, str], ...]
 
 # By kind: each of them reads the index of ready or held jobs alone.
 READY = "SELECT kind, count(*) FROM jobs WHERE state = 'ready' GROUP BY kind"
