@@ -191,10 +191,11 @@ def counted(group: Group, parts: Sequence[Part], users: int) -> dict[str, Any]:
     newest = max(parts, key=lambda part: (part.latest.sample_ts, part.latest.sample_id))
     newer = newest.all.last >= group.last_seen
     row = msgspec.structs.asdict(group)
-    rule = group.mute_rule
+    rule, events = group.mute_rule, group.occurrence_count + sum(part.all.rows for part in parts)
     return row | {
-        "occurrence_count": group.occurrence_count + sum(part.all.rows for part in parts),
-        "user_count": users,
+        "occurrence_count": events,
+        # An estimate may be too high, but never by more than anybody can see.
+        "user_count": min(users, events),
         "first_seen": min(group.first_seen, *(part.all.first for part in parts)),
         "last_seen": max(group.last_seen, newest.all.last),
         "error_message": (newest.latest.error_message or None) if newer else group.error_message,

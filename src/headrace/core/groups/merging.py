@@ -109,7 +109,7 @@ def recount(connection: sa.Connection, house: "House", group_id: int) -> Group:
         "first_seen": sums.first_seen,
         "last_seen": sums.last_seen,
         "sample_log_id": connection.execute(newest.limit(1)).scalar(),
-        "user_count": counts.users_of(connection, [group_id]).get(group_id, 0),
+        "user_count": min(counts.users_of(connection, [group_id]).get(group_id, 0), int(sums.rows)),
         "updated_at": house.clock(),
     }
     statement = sa.update(error_groups).where(error_groups.c.id == group_id).values(values)
