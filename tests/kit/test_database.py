@@ -247,9 +247,14 @@ def test_after_commit_is_told_only_of_commits(open_db: Callable[[], Database]) -
         db.after_commit(lambda: told.append(f"kept {count(db)}"))
         assert told == []
     assert told == ["kept 1"]
-    with pytest.raises(sa.exc.IntegrityError), db.write() as connection:
-        db.after_commit(lambda: told.append("lost"))
-        insert(1)(connection)
+
+    def fail() -> None:
+        with db.write() as connection:
+            db.after_commit(lambda: told.append("lost"))
+            insert(1)(connection)
+
+    with pytest.raises(sa.exc.IntegrityError):
+        fail()
     assert told == ["kept 1"]
     with pytest.raises(RuntimeError, match="outside"):
         db.after_commit(lambda: None)

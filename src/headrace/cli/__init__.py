@@ -32,14 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _verb(name: str) -> Callable[[Namespace], int]:
     match name:
-        case "serve" | "demo":
-            from headrace.cli import serve
-
-            return serve.run
-        case "worker":
-            from headrace.cli import worker
-
-            return worker.run
+        case "serve" | "demo" | "worker":
+            return _process(name)
         case "import":
             from headrace.cli import importing
 
@@ -76,3 +70,14 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import upkeep
 
             return upkeep.run
+
+
+def _process(name: str) -> Callable[[Namespace], int]:
+    """Return the verb that stays: a server, or a worker beside others."""
+    if name == "worker":
+        from headrace.cli import worker
+
+        return worker.run
+    from headrace.cli import serve
+
+    return serve.run
