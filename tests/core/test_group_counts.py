@@ -96,9 +96,14 @@ def test_places_of_a_fingerprint_are_limited(shop: Shop) -> None:
 
 
 def test_users_are_counted_once_across_segments(shop: Shop) -> None:
-    shop.happens(shop.seen(users=users("eve", "bob")))
-    shop.happens(shop.seen(users=users("bob", "ann")), shop.seen(B, users=users("x")))
+    shop.happens(shop.seen(rows=2, users=users("eve", "bob")))
+    shop.happens(shop.seen(rows=2, users=users("bob", "ann")), shop.seen(B, users=users("x")))
     assert (shop.group(A).user_count, shop.group(B).user_count) == (3, 1)
+
+
+def test_an_estimate_is_never_above_the_events(shop: Shop) -> None:
+    shop.happens(shop.seen(users=users("eve", "bob", "ann")))
+    assert shop.group(A).user_count == 1
 
 
 @pytest.mark.parametrize("number", [0, 1, 10, 100, 1_000, 20_000])

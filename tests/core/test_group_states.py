@@ -111,7 +111,7 @@ def test_muted_until_a_rate(shop: Shop) -> None:
 
 
 def test_muted_until_a_number_of_events_or_users(shop: Shop) -> None:
-    shop.happens(shop.seen(users=users("a", "b")))
+    shop.happens(shop.seen(rows=2, users=users("a", "b")))
     groups.mute(shop.house, shop.who, **shop.of(shop.group()), events=1_000, users=2)
     shop.happens(shop.seen(rows=400, users=users("a", "b", "c")))
     shop.clock.advance(86_400)

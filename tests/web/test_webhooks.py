@@ -53,7 +53,7 @@ def test_an_endpoint_from_its_form_to_its_end(visitor: Visitor, receiver: Receiv
     again = visitor.post(f"{sent.headers['location']}/redeliver")
     assert again.headers["location"] == sent.headers["location"]
     until(lambda: len([got for got in receiver.requests if got.path == "/page"]) == 2)
-    assert "webhook.test" in visitor.get("/ui/webhooks/deliveries?status=delivered").text
+    until(lambda: "webhook.test" in visitor.get("/ui/webhooks/deliveries?status=delivered").text)
 
     rotated = visitor.post(f"{one}/rotate")
     assert "signature of the old one too" in rotated.text
