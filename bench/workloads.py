@@ -197,10 +197,10 @@ def query_times(server: Server, key: Key, times: int = 20) -> dict[str, list[flo
 
 PARTS = """
 import sys
-from pathlib import Path
 import clickhouse_connect
 client = clickhouse_connect.get_client(interface="chdb", path=sys.argv[1])
-print(client.query("SELECT sumIf(bytes_on_disk, NOT active) FROM system.parts").result_rows[0][0] or 0)
+for (path,) in client.query("SELECT path FROM system.parts WHERE active AND database = currentDatabase()").result_rows:
+    print("part", path)
 client.close()
 """
 
@@ -208,16 +208,23 @@ client.close()
 def disk(server: Server) -> tuple[int, int]:
     """Bytes of the data folder and of the log, without the parts that merges have replaced (kept some minutes only).
 
-    The server is stopped for it.
+    The server is stopped for it. Which parts are replaced, the folder tells: the engine reads them in by and by.
     """
     server.stop()
     command = [sys.executable, "-c", PARTS, str(server.data / "events" / "engine")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    replaced = int(run.stdout.split()[-1])
+    engine = server.data / "events" / "engine"
+    active = {engine / line.removeprefix("part ") for line in run.stdout.splitlines() if line.startswith("part ")}
+    tables = {part.parent for part in active}
     log = sum(size(path) for path in server.data.rglob("*.sealed")) + sum(
         size(path) for path in server.data.rglob("*.open")
     )
-    return sum(size(path) for path in server.data.rglob("*") if path.is_file()) - replaced, log
+    return sum(size(path) for path in server.data.rglob("*") if path.is_file() and kept(path, tables, active)), log
+
+
+def kept(path: Path, tables: set[Path], active: set[Path]) -> bool:
+    """Tell whether a file is of no table's part, or of a part that was not replaced."""
+    return not any(one.parent in tables and one not in active for one in path.parents)
 
 
 def size(path: Path) -> int:
