@@ -4,7 +4,10 @@ It sees a request only after the origin's checks. Handlers take `call` (wire.cal
 `data`, a record; what they refuse passes through to the origin.
 """
 
+import asyncio
 import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -14,6 +17,8 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 from litestar.typing import FieldDefinition
@@ -59,9 +64,48 @@ class JsonBody(AbstractDTO[T]):
         return jsons.decode(value, self.asgi_connection.route_handler.parsed_fn_signature.parameters["data"].annotation)
 
 
+class Application(Litestar):
+    """Without plugins for records of other libraries: finding out whether they are installed loads them."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
+class Applications(Mapping[str, Litestar]):
+    """The applications of doors by name, each built when it is first wanted: all together take half a second."""
+
+    def __init__(self, doors: Sequence[Door]) -> None:
+        self.doors = {door.name: door for door in doors}
+        self.built: dict[str, Litestar] = {}
+        self.lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> Litestar:
+        with self.lock:
+            if name not in self.built:
+                self.built[name] = framework(self.doors[name])
+            return self.built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.doors)
+
+    def __len__(self) -> int:
+        return len(self.doors)
+
+    async def of(self, name: str) -> Litestar:
+        """Return an application; where it has yet to be built, the event loop does other things meanwhile."""
+        found = self.built.get(name)
+        return found if found is not None else await asyncio.to_thread(self.__getitem__, name)
+
+    def build(self) -> None:
+        """Build what is not built yet."""
+        for name in self:
+            self[name]
+
+
 def framework(door: Door) -> Litestar:
     """Build the application of one door."""
-    return Litestar(
+    return Application(
         # All at once: registered one by one, the first of three handlers of one path runs in a thread of a thread.
         route_handlers=[Router(path="/", route_handlers=list(door.routes))],
         dependencies={"call": Provide(_call, sync_to_thread=False)},

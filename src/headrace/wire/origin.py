@@ -17,7 +17,7 @@ from headrace.wire import body, journal
 from headrace.wire.call import Answer, Call, Message, Receive, Scope, Send, Stream
 from headrace.wire.door import Door, Route, Terms, routes_of
 from headrace.wire.express import Express
-from headrace.wire.framework import dispatch, framework
+from headrace.wire.framework import Applications, dispatch
 from headrace.wire.headers import FAMILIES, LINES, Header, cors, preflight, rate_headers
 from headrace.wire.table import Table
 
@@ -41,7 +41,7 @@ class Origin:
         self.house = house
         self.doors = doors
         self.tables = {door.name: Table(routes_of(door)) for door in doors}
-        self.apps = {door.name: framework(door) for door in doors}
+        self.apps = Applications(doors)
         # Hot routes without a parameter are found without asking every door whether it owns the path.
         self.hot = {
             (route.method, route.template): (door, route) for door in doors for route in routes_of(door) if route.hot
@@ -54,7 +54,7 @@ class Origin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
@@ -68,6 +68,18 @@ class Origin:
             if call.share is not None:
                 call.share.release()
             self._count(call, reply.status, time.perf_counter() - started)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        # Handlers run in these: many more than cores, for most of their time they wait for a disk or a database.
+        handlers = ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler")
+        asyncio.get_running_loop().set_default_executor(handlers)
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+            # The server answers from now on; whoever comes first to a door need not wait for it to be built.
+            handlers.submit(self.apps.build)
 
     async def _serve(self, call: Call, reply: "Reply") -> None:
         try:
@@ -127,7 +139,7 @@ class Origin:
             await reply.stream(call.stream)
             return None
         async with asyncio.timeout(self.house.settings.request_seconds):
-            await dispatch(self.apps[door.name], call, reply.pass_on)
+            await dispatch(await self.apps.of(door.name), call, reply.pass_on)
         if call.stream is not None:
             await reply.stream(call.stream)
         return None
@@ -276,13 +288,3 @@ class Reply:
 
 def _timed_out() -> Refusal:
     return Refusal(Kind.UNAVAILABLE, "Service timeout", retry_after=UNAVAILABLE_SECONDS)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    # Handlers run in these: many more than cores, for most of their time they wait for a disk or a database.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler"))
-    while True:
-        message = await receive()
-        await send({"type": message["type"] + ".complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
