@@ -27,7 +27,7 @@ run: $(VENV)/.project ## Serve with a sample account, project and key (ARGS="--p
 	@$(BIN)/headrace demo $(ARGS)
 
 test: $(VENV)/.dev ## Run the whole test suite (ARGS="tests/kit -x" narrows it)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import contracts, house rules
 	@echo "check: ruff" && $(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet

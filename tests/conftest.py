@@ -37,6 +37,14 @@ ADDRESS = "192.0.2.7"
 PASSWORD = "SecurePass123"
 
 
+# Files with few tests that take minutes: begun first, no worker is left with one of them at the end.
+SLOW = ("tests/program/", "tests/eventstore/", "tests/browser/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
 class FakeClock:
     """A clock that a test turns: `clock()` and `clock.now` are microseconds, `advance` takes seconds."""
 
