@@ -1,28 +1,12 @@
 """How this door says no: `{"detail": text}`, one status per kind of refusal."""
 
-from http import HTTPStatus
-
 import msgspec
 
 from headrace.core.refusals import Kind, Refusal
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.headers import Header
+from headrace.wire.statuses import STATUS
 
-STATUS = {
-    Kind.INVALID: HTTPStatus.BAD_REQUEST,
-    Kind.MALFORMED: HTTPStatus.BAD_REQUEST,
-    Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
-    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
-    Kind.METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
-    Kind.CONFLICT: HTTPStatus.CONFLICT,
-    Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Kind.MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    Kind.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    Kind.QUOTA_SPENT: HTTPStatus.TOO_MANY_REQUESTS,
-    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-    Kind.BUG: HTTPStatus.INTERNAL_SERVER_ERROR,
-}
 CHALLENGE: Header = (b"www-authenticate", b"Bearer")
 
 

@@ -6,21 +6,13 @@ import msgspec
 
 from headrace.core.refusals import Kind, Refusal
 from headrace.wire.call import Answer, Call, answer
+from headrace.wire.statuses import STATUS as PLAIN
 
-STATUS = {
+# A field that breaks its schema is unprocessable here, and a conflict a bad request.
+STATUS = PLAIN | {
     Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     Kind.MALFORMED: HTTPStatus.UNPROCESSABLE_ENTITY,
-    Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
-    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
-    Kind.METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
     Kind.CONFLICT: HTTPStatus.BAD_REQUEST,
-    Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Kind.MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    Kind.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    Kind.QUOTA_SPENT: HTTPStatus.TOO_MANY_REQUESTS,
-    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-    Kind.BUG: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 # Rules that a schema cannot see: they say so with a rule of one of these names, or an error word of their own.
 RULES = frozenset({"full", "refused", "price"})
