@@ -82,6 +82,7 @@ def test_facets_include_and_exclude(window: Window) -> None:
     page.see("32 events", ".sums")
     assert page.run("return document.querySelector('#q').value") == "level:(error OR warning) -environment:staging"
     page.click("[data-facet=level] a.value[title='Drop error']")
+    page.see("16 events", ".sums")
     page.click("[data-facet=environment] a.not[title='Allow staging']")
     page.see("24 events", ".sums")
     page.click("#facets details[hx-get*='attributes.service'] summary")

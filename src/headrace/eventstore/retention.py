@@ -14,12 +14,13 @@ from headrace.kit.times import DAY
 log = logging.getLogger(__name__)
 
 # Of `events` a partition is a day of arrival and a class, of `quarantine` a day.
+# What is dropped leaves a part without rows behind for a moment.
 PARTITIONS: Final = f"""
 SELECT DISTINCT table, partition_id,
   toInt64OrZero(extract(partition, '^\\\\(?([0-9]+)')) AS day,
   if(table = 'events', toInt64OrZero(extract(partition, '([0-9]+)\\\\)$')), {QUARANTINE_DAYS}) AS days
 FROM system.parts
-WHERE active AND database = currentDatabase() AND table IN ('events', 'quarantine')
+WHERE active AND rows > 0 AND database = currentDatabase() AND table IN ('events', 'quarantine')
   AND day + days + 1 <= {{today:Int64}}
 ORDER BY table, day, days"""
 
