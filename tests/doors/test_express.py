@@ -97,6 +97,24 @@ def ask(wire: Wire, data: bytes) -> Answer:
     return wire.answer()
 
 
+def test_a_head_is_learned_again_when_what_is_known_of_its_key_is_old(
+    origin: Origin, tenant: Tenant, wire: Wire
+) -> None:
+    def fresh() -> int:
+        return sum(keys.fresh(origin.house, known.entry) for known in origin.app.express.heads.values())
+
+    ask(wire, request(tenant.key))
+    before = fresh()
+    origin.clock.advance(61)
+    assert fresh() == 0 < before
+    assert ask(wire, request(tenant.key)).status == 202
+    assert fresh() == 1
+    keys.create_organization_key(origin.house, sessions.resolve(origin.house, tenant.token), name="Another")
+    assert fresh() == 0, "a change of any credential counts at once"
+    assert ask(wire, request(tenant.key)).status == 202
+    assert fresh() == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [

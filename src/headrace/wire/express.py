@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from headrace.core import keys
@@ -63,11 +63,7 @@ class Pending(NamedTuple):
     commit: "Commit"
     rows: int
     body: bytes
-    undo: "Undo"
-
-
-class Undo(Protocol):
-    def __call__(self) -> object: ...
+    undo: Callable[[], object]
 
 
 class Line(Protocol):
@@ -141,8 +137,8 @@ class Round:
             for one in self.taken:
                 self.express.undo(one)
             return
-        now, second = time.perf_counter(), house.clock() // SECOND
-        counts: dict[Known, list[float]] = {}
+        second = house.clock() // SECOND
+        of_heads: dict[Known, list[Taken]] = {}
         for one in self.taken:
             head = b"x-request-id: %s\r\n%scontent-length: %d\r\ncontent-type: application/json\r\n" % (
                 fresh_id().encode(),
@@ -150,9 +146,9 @@ class Round:
                 len(one.pending.body),
             )
             one.line.answer(head, LINES["api"] + b"\r\n" + one.pending.body)
-            counts.setdefault(one.known, []).append(now - one.started)
-        for known, seconds in counts.items():
-            self.express.count(known, [one for one in self.taken if one.known is known], seconds)
+            of_heads.setdefault(one.known, []).append(one)
+        for known, some in of_heads.items():
+            self.express.count(known, some)
 
 
 class Express:
@@ -176,16 +172,16 @@ class Express:
         first, last = length.span(1)
         name = hashlib.blake2b(data[:first] + data[last:end], key=self.salt, digest_size=16).digest()
         known = self.heads.get(name)
-        if known is None:
+        if known is None or not keys.fresh(self.house, known.entry):
+            # What is known of a key counts for a while only: the usual way asks anew, and the head is learned again.
             line.candidate = name
             return False
-        size = int(length[1])
-        have = len(data) - end - 4
-        if have != size or size > known.most or not keys.fresh(self.house, known.entry):
-            if have < size <= known.most:
-                line.hold(data)
-                return True
+        size, have = int(length[1]), len(data) - end - 4
+        if have > size or size > known.most:
             return False
+        if have < size:
+            line.hold(data)
+            return True
         return self.admit(line, known, data, data[end + 4 :])
 
     def admit(self, line: Line, known: Known, data: bytes, body: bytes) -> bool:
@@ -223,8 +219,10 @@ class Express:
         self.in_flight[one.known.place] -= 1
         one.line.again(one.data)
 
-    def count(self, known: Known, taken: Sequence[Taken], seconds: Sequence[float]) -> None:
-        counters, number = self.house.counters, len(taken)
+    def count(self, known: Known, taken: Sequence[Taken]) -> None:
+        """Count requests that were just answered."""
+        counters, number, now = self.house.counters, len(taken), time.perf_counter()
+        seconds = [now - one.started for one in taken]
         self.in_flight[known.place] -= number
         door = (("door", known.door),)
         counters.add("requests_total", (*known.place, ("status", "2xx")), number)
@@ -243,14 +241,19 @@ class Express:
     def learn(self, call: "Call", route: "Route", swift: "Swift") -> None:
         """Remember the head of a request that was answered well, if all it says is known to mean the same again."""
         exchange, who = call.exchange, call.principal
-        secret = admission.presented(call)
-        fit = (
+        if exchange is None or not exchange.candidate or who is None or who.kind != "key" or not self.fit(call):
+            return
+        entry = keys.entry(self.house, admission.presented(call) or "")
+        if entry.principal != who:
+            return
+        if len(self.heads) >= MOST_HEADS:
+            self.heads.clear()
+        self.heads[exchange.candidate] = Known(call, route, swift, entry, who)
+
+    def fit(self, call: "Call") -> bool:
+        """Tell whether all that a head says is known, and is handled here."""
+        return (
             self.open
-            and exchange is not None
-            and exchange.candidate
-            and who is not None
-            and who.kind == "key"
-            and secret
             and call.scope["http_version"] == "1.1"
             and not call.scope["query_string"]
             and LINES_KNOWN.issuperset(call.headers)
@@ -258,11 +261,3 @@ class Express:
             and call.headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
             and not journal.access.isEnabledFor(logging.DEBUG)
         )
-        if not fit or exchange is None or who is None or not secret:
-            return
-        entry = keys.entry(self.house, secret)
-        if entry.principal != who:
-            return
-        if len(self.heads) >= MOST_HEADS:
-            self.heads.clear()
-        self.heads[exchange.candidate] = Known(call, route, swift, entry, who)
