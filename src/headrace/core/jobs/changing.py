@@ -7,7 +7,7 @@ from headrace.core.house import House
 from headrace.core.jobs.bell import Bell
 from headrace.core.jobs.enqueue import order
 from headrace.core.jobs.reading import TABLE, one
-from headrace.core.jobs.record import Job, Kind, Kinds
+from headrace.core.jobs.record import Job, Kinds
 from headrace.core.jobs.settle import Totals, finish_unheld
 from headrace.core.jobs.statements import SHOWN, job_of
 from headrace.core.jobs.states import CANCELLED, CANCELLING, FAILED, FINAL, HELD, READY
@@ -49,9 +49,8 @@ def cancel(house: House, who: Principal, *, job_id: int, view: str | None = None
 
 
 def _cancel_waiting(house: House, connection: sa.Connection, found: Job) -> Job:
-    now, kind = house.clock(), house.part(Kinds).named.get(found.kind)
-    days = 30 if kind is None else kind.retention_days
-    over = {"state": CANCELLED, "finished_at": now, "purge_at": now + days * DAY, "error": None}
+    now, kind = house.clock(), house.part(Kinds).usual(found.kind)
+    over = {"state": CANCELLED, "finished_at": now, "purge_at": now + kind.retention_days * DAY, "error": None}
     job, totals = _change(connection, found, over), Totals()
     finish_unheld(house, connection, job, totals)
     totals.write(connection)
@@ -66,8 +65,7 @@ def retry(house: House, who: Principal, *, job_id: int, view: str | None = None)
         if found.state not in {FAILED, CANCELLED}:
             raise conflict(f"The job is {found.state}; only failed and cancelled jobs run again")
         now, totals = house.clock(), Totals()
-        # A kind that only another process runs has the usual number of tries here.
-        kind = house.part(Kinds).named.get(found.kind) or Kind(name=found.kind, run=None)
+        kind = house.part(Kinds).usual(found.kind)
         totals.add(found, found.state, found.finished_at or now, number=-1)
         totals.write(connection)
         values = {

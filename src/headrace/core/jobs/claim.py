@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from headrace.core.house import House
 from headrace.core.jobs import statements as sql
+from headrace.core.jobs.enqueue import order
 from headrace.core.jobs.record import Job, Kind, Kinds
 from headrace.core.jobs.statements import run
 
@@ -86,7 +87,7 @@ def _of_kind(  # noqa: PLR0917  One claim's whole situation.
         lanes = [row[0] for row in run(connection, sql.LANES, kind=kind.name, after=after, many=LANES)]
         if wrapped and start:
             lanes = [lane for lane in lanes if lane <= start]
-        open_lanes = [lane for lane in lanes if free.of(lane) > 0 and int(lane.partition("/")[0]) not in shut]
+        open_lanes = [lane for lane in lanes if int(lane.partition("/")[0]) not in shut and free.of(lane) > 0]
         jobs = _take(connection, kind.name, taker, free.shares(open_lanes[: free.left])) if open_lanes else []
         free.taken(jobs)
         found += jobs
@@ -109,6 +110,7 @@ class _Room:
         self.left = room
         self.limited = kind.in_flight is not None or kind.per_lane is not None
         self.held: dict[str, int] = {}
+        self.most: dict[str, int] = {}
 
     def look(self, connection: sa.Connection) -> bool:
         """Count what is held. On PostgreSQL one claimer of a limited kind at a time; False while it is another."""
@@ -126,8 +128,9 @@ class _Room:
         bound = self.kind.per_lane
         if bound is None:
             return self.left
-        most = bound if isinstance(bound, int) else bound(lane)
-        return min(self.left, most - self.held.get(lane, 0))
+        if lane not in self.most:
+            self.most[lane] = bound if isinstance(bound, int) else bound(lane)
+        return min(self.left, self.most[lane] - self.held.get(lane, 0))
 
     def shares(self, lanes: list[str]) -> list[tuple[str, int]]:
         share = -(-self.left // len(lanes))
@@ -153,5 +156,5 @@ def _take(connection: sa.Connection, kind: str, taker: Taker, shares: list[tuple
         rows = run(connection, sql.TAKE_SQLITE, ids=sql.some(connection, ids), **values).fetchall()
     place = {lane: number for number, (lane, _) in enumerate(shares)}
     jobs = [sql.job_of(row) for row in rows]
-    jobs.sort(key=lambda job: (place[job.lane], job.run_at - job.priority * 30_000_000, job.id))
+    jobs.sort(key=lambda job: (place[job.lane], order(job.run_at, job.priority), job.id))
     return jobs

@@ -11,11 +11,11 @@ from headrace.core.house import House
 from headrace.core.jobs.outcome import Progress, clean
 from headrace.core.jobs.record import RESULT_BYTES, Cancelled, Job, NonRetryable
 from headrace.core.jobs.statements import MINE, run
+from headrace.core.rules import LARGEST
 
 log = logging.getLogger("headrace.jobs")
 
 MESSAGE_CHARACTERS = 500
-LARGEST = (1 << 63) - 1
 STEP_NAME_CHARACTERS = 128
 READ_STEP = "SELECT output FROM job_steps WHERE job_id = :id AND name = :name"
 KEEP_STEP = f"""INSERT INTO job_steps (job_id, name, output, attempt, created_at)

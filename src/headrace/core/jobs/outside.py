@@ -49,15 +49,19 @@ def lease(
     They are looked for in the organization's own lane and in the lanes that bear their names. With `most_held` no more
     are taken than leave that many held in each of these lanes.
     """
+    if not anything(house, kind=kind, organization_id=organization_id, names=names):
+        return []  # Most polls find nothing, and need not wait for the writer.
     now = house.clock()
     until = now + round(min(seconds, LONGEST_SECONDS) * SECOND)
-    lanes = [lane_of(organization_id, None), *(lane_of(organization_id, name) for name in dict.fromkeys(names))]
+    lanes = _lanes(organization_id, names)
 
     def take(connection: sa.Connection) -> list[Job]:
         free = limit if most_held is None else min(limit, most_held - _most_held(connection, kind, lanes))
         if free <= 0:
             return []
         ids = _picked(connection, kind, lanes, names, min(free, MOST))
+        if not ids:
+            return []
         text = TAKE + sql.SOME[connection.dialect.name] + f" RETURNING {sql.COLUMNS}"
         rows = run(connection, text, ids=sql.some(connection, ids), worker=_named(worker), now=now, until=until)
         place = {job_id: number for number, job_id in enumerate(ids)}
@@ -68,9 +72,14 @@ def lease(
 
 def anything(house: House, *, kind: str, organization_id: int, names: Sequence[str]) -> bool:
     """Tell whether a job of these names may be ready, by one look at an index."""
-    lanes = [lane_of(organization_id, None), *(lane_of(organization_id, name) for name in dict.fromkeys(names))]
     with house.db.read() as connection:
-        return any(run(connection, f"{PICK} LIMIT 1", kind=kind, lane=lane).fetchone() for lane in lanes)
+        look = f"{PICK} LIMIT 1"
+        return any(run(connection, look, kind=kind, lane=lane).fetchone() for lane in _lanes(organization_id, names))
+
+
+def _lanes(organization_id: int, names: Sequence[str]) -> list[str]:
+    """The organization's own lane, and those that bear the names."""
+    return [lane_of(organization_id, None), *(lane_of(organization_id, name) for name in dict.fromkeys(names))]
 
 
 def _most_held(connection: sa.Connection, kind: str, lanes: list[str]) -> int:

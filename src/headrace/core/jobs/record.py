@@ -129,6 +129,10 @@ class Kinds:
         except KeyError:
             raise LookupError(f"no kind of job {name!r} is defined; app.py defines them") from None
 
+    def usual(self, name: str) -> Kind:
+        """Return a kind, or one with the usual limits in the place of what only other processes know."""
+        return self.named.get(name) or Kind(name=name, run=None)
+
 
 def define(house: House, kind: Kind) -> None:
     """Make a kind known to this process, before its engine starts."""

@@ -150,7 +150,7 @@ def json_list(text: str | None) -> list[Any]:
 
 def finish_unheld(house: House, connection: sa.Connection, job: Job, totals: Totals) -> None:
     """Call `ended` and count, for a job that was cancelled before anybody held it."""
-    kind = house.part(Kinds).named.get(job.kind)
-    if kind is not None and kind.ended is not None:
+    kind = house.part(Kinds).usual(job.kind)
+    if kind.ended is not None:
         kind.ended(connection, house, job)
     totals.add(job, job.state, house.clock())

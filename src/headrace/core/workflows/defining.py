@@ -35,8 +35,6 @@ DEFAULT_SECONDS = {"push": 30, "queue": 300, "function": 300}
 MOST_TRIES, DEFAULT_TRIES = 10, 4
 MOST_CONCURRENCY = 1_000
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Of a definition that is removed nobody would serve these any more.
-UNDER_WAY = ("scheduled", "ready", "running", "cancelling")
 
 
 class Defined(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +139,8 @@ def remove(house: House, who: Principal, *, name: str) -> Definition:
     """Remove a definition; its name is then one that runs `echo`. Refused (conflict) while jobs of it wait or run."""
     rules.require_admin(who, RESOURCE)
     with house.db.write() as connection:
-        for state in UNDER_WAY:
+        # Nobody would serve these any more.
+        for state in jobs.LIVE:
             if jobs.list_all(house, definitions.owner(who), name=definitions.known(name), state=state, limit=1).jobs:
                 raise conflict(f"Jobs of this workflow are {state}: let them end, or cancel them")
         gone = sa.delete(table).where(_of(who.organization_id, name)).returning(*SHOWN)

@@ -46,6 +46,11 @@ ONE = sa.select(*SHOWN).where(
 )
 
 
+def held_seconds(definition: Definition) -> int:
+    """Return how long a job of a definition is held before its worker has to be heard of."""
+    return max(LEAST_HELD_SECONDS, min(definition.timeout_seconds, LONGEST_HELD_SECONDS))
+
+
 def list_all(house: House, who: Principal) -> list[Definition]:
     """The organization's definitions by name."""
     rules.require(who, RESOURCE, "read")

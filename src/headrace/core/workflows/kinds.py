@@ -62,14 +62,14 @@ def define(house: House, ended: Ended | None = None) -> None:
 
 
 def place(house: House, organization_id: int, workflow: str) -> Place:
-    """Decide who serves a workflow: its definition, what is built in, an installed function, else `echo`."""
+    """Decide who serves a workflow: what is built in (nobody defines these), its definition, a function, or `echo`."""
+    if workflow in BUILTIN:
+        return Place(BUILTIN[workflow])
     found = definitions.find(house, organization_id, workflow)
     if found is not None:
         kind = {"push": PUSH, "queue": QUEUE}.get(found.kind) or functions.kind_name(workflow)
         ensure(house, kind)
         return Place(kind, workflow, found.tries)
-    if workflow in BUILTIN:
-        return Place(BUILTIN[workflow])
     kind = functions.kind_name(workflow)
     return Place(kind if workflow in functions.installed() and kind in house.part(Kinds).named else ECHO)
 

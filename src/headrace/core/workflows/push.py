@@ -86,7 +86,7 @@ def _endpoint(house: "House", job: Job) -> tuple[Definition, bytes]:
 
 def _hand_over(house: "House", context: "Context", definition: Definition) -> None:
     """Let the endpoint hold the job for as long as its timeout; if it is silent for that long, it is pushed again."""
-    seconds = max(definitions.LEAST_HELD_SECONDS, min(definition.timeout_seconds, definitions.LONGEST_HELD_SECONDS))
+    seconds = definitions.held_seconds(definition)
     jobs.hand_over(house, fence=context.fence, worker=context.worker, to=worker(definition), seconds=seconds)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from headrace.core import jobs, rules
 from headrace.core.house import House
 from headrace.core.jobs import Job, Progress
-from headrace.core.jobs.states import FINAL
+from headrace.core.jobs.states import CANCELLING, FINAL
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal, conflict, invalid, not_found
 from headrace.core.workflows import defining, definitions, workers
@@ -22,7 +22,6 @@ FENCE = re.compile(r"(?P<id>[0-9]{1,18}):(?P<attempt>[0-9]{1,9})")
 MOST_QUEUES, MOST_JOBS = 20, 20
 LONGEST_ERROR = 1_000
 LONGEST_MESSAGE = 500
-LARGEST = (1 << 63) - 1
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -73,7 +72,7 @@ def lease(
     found: list[Pulled] = []
     for one in wanted:
         if len(found) < many and one.paused_at is None:
-            found += _taken(house, who, one, name, many - len(found), held or held_seconds(one))
+            found += _taken(house, who, one, name, many - len(found), held or definitions.held_seconds(one))
     return found
 
 
@@ -94,11 +93,6 @@ def _taken(  # noqa: PLR0917  The verb's own values.
     return [Pulled(job=one.job, fence=one.fence, lease_until=until) for one in taken]
 
 
-def held_seconds(definition: Definition) -> int:
-    """Return how long a job of a definition is held before its worker has to be heard of."""
-    return max(LEAST_HELD_SECONDS, min(definition.timeout_seconds, LONGEST_HELD_SECONDS))
-
-
 def heartbeat(
     house: House, who: Principal, *, fence: Any, worker: Any, seconds: Any = None, progress: Any = None
 ) -> Beat:
@@ -114,7 +108,7 @@ def heartbeat(
         )
     except Refusal as refusal:
         raise _told(house, who, refusal, mark) from refusal
-    return Beat(lease_until=until, cancelled=job.state == "cancelling")
+    return Beat(lease_until=until, cancelled=job.state == CANCELLING)
 
 
 def complete(house: House, who: Principal, *, fence: Any, worker: Any, result: Any = None) -> Job:
@@ -193,7 +187,7 @@ def _progress(given: Any) -> Progress:
         raise invalid("progress", "must be an object", type="type")
     total, message = given.get("total"), given.get("message")
     return Progress(
-        done=rules.integer(given.get("done"), "progress.done", 0, LARGEST),
-        total=None if total is None else rules.integer(total, "progress.total", 0, LARGEST),
+        done=rules.integer(given.get("done"), "progress.done", 0),
+        total=None if total is None else rules.integer(total, "progress.total", 0),
         message=None if message is None else rules.text(message, "progress.message")[:LONGEST_MESSAGE],
     )

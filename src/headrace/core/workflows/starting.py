@@ -9,6 +9,7 @@ import msgspec
 from headrace.core import jobs, rules
 from headrace.core.house import House
 from headrace.core.jobs import NORMAL, Job
+from headrace.core.jobs.record import PRIORITIES
 from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import invalid
@@ -18,7 +19,6 @@ from headrace.kit.outbound import OutboundError
 
 PAYLOAD_BYTES = 204_800
 LONGEST_CALLBACK = 1_024
-PRIORITIES = 100
 
 
 class Order(NamedTuple):

@@ -7,13 +7,12 @@ import msgspec
 from headrace.core import functions, rules
 from headrace.core.house import House
 from headrace.core.jobs import Job, Kinds
+from headrace.core.jobs.states import READY
 from headrace.core.principal import Principal
 from headrace.core.workflows import definitions, workers
 from headrace.core.workflows.definitions import Definition
-from headrace.core.workflows.kinds import QUEUE
+from headrace.core.workflows.kinds import ECHO, QUEUE
 from headrace.core.workflows.workers import GONE_US, Worker
-
-READY = "ready"
 
 
 class WaitingFor(msgspec.Struct, frozen=True):
@@ -30,7 +29,7 @@ def waiting_for(house: House, who: Principal, job: Job) -> WaitingFor | None:
 
 def notes(house: House, who: Principal, given: Sequence[Job]) -> dict[int, WaitingFor]:
     """Return the same for many jobs, by id."""
-    waiting = [job for job in given if job.state == READY and job.name and job.kind != "workflow"]
+    waiting = [job for job in given if job.state == READY and job.name and job.kind != ECHO]
     if not waiting:
         return {}
     rules.require(who, "jobs", "read")
