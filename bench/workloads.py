@@ -238,5 +238,6 @@ def flushed(server: Server, key: Key) -> None:
 
 
 def percentile(values: list[float], part: float) -> float:
-    """Of sorted values: the one that `part` of them do not exceed."""
-    return values[min(len(values) - 1, math.ceil(part * len(values)) - 1)] if values else math.nan
+    """The one that `part` (0 to 1) of the values do not exceed."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, math.ceil(part * len(ranked)) - 1)] if ranked else math.nan

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore import quarantine, queries
+from headrace.eventstore import deletion, quarantine, queries
 from headrace.eventstore.drain import Drain, Drained, ErrorSummary, ProjectDay, samples, summary
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.queries import Selection
@@ -300,7 +300,10 @@ def test_deleted_rows_stay_deleted_when_a_segment_comes_again(
 ) -> None:
     segment = segment_of([group(tenant, [event()] * 4)])
     drained(engine, segment)
-    assert queries.delete_project_before(engine, tenant, 7, ARRIVAL + 1) == 4
+    before = Selection(tenant=tenant, project=7, received_to=ARRIVAL)
+    ((partition, rows),) = deletion.counted(engine, before)
+    assert rows == 4
+    deletion.remove(engine, before, partition)
     assert drained(engine, segment).projects[0].rows == 4
     assert stored(engine, tenant) == []
 

@@ -57,11 +57,11 @@ def test_a_deletion_keeps_the_rollups_of_columns(
 ) -> None:
     engine.command(f"ALTER TABLE events {rollup.addition(REGION)}")
     lines = [event(ARRIVAL, level=level, attributes={"region": "r"}) for level in ("info", "error") * 20]
-    segment = segment_of([group(tenant, lines, retention_days=7)])
+    segment = segment_of([group(tenant, lines, retention_days=7), group(tenant, lines, project=8, retention_days=30)])
     engine.insert_segment(segment.path, token=segment.name)
 
-    def groups() -> set[str]:
-        sql = "SELECT DISTINCT name FROM system.projection_parts WHERE active AND endsWith(partition_id, '-7')"
+    def groups(kept: int = 7) -> set[str]:
+        sql = f"SELECT DISTINCT name FROM system.projection_parts WHERE active AND endsWith(partition_id, '-{kept}')"
         return {name for (name,) in engine.query(sql, row=tuple[str])}
 
     selection, errors = Selection(tenant=tenant, project=7), Selection(tenant=tenant, project=7, levels=("error",))
@@ -70,6 +70,7 @@ def test_a_deletion_keeps_the_rollups_of_columns(
     monkeypatch.setattr(rollup, "LARGE", rollup.LARGE.replace(str(rollup.LARGE_ROWS), "10"))
     deletion.remove(engine, errors, partition)
     assert groups() == set(rollup.GROUPS)
+    assert groups(30) == {*rollup.GROUPS, REGION}, "the parts of other days are as they were"
     until(lambda: not learning.backfill(engine))  # Nothing of it that could not be filled is tried for ever.
     engine.grouped, engine.grouped_until = frozenset(learning.known(engine)), float("inf")
     assert queries.count_by(engine, selection, "level") == [("info", 20)]

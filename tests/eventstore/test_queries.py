@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore import queries, search
+from headrace.eventstore import deletion, queries, search
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Bucket, EventRow, Selection, TopMessage
 from tests.eventstore.conftest import ARRIVAL, DAY, TENANTS, SegmentOf, event, group, write_segment
@@ -222,10 +222,13 @@ def test_a_project_is_deleted_up_to_a_time(engine: Engine, tenant: int, segment_
     ]
     segment = segment_of(groups)
     engine.insert_segment(segment.path, token=segment.name)
-    assert queries.delete_project_before(engine, tenant, 7, ARRIVAL + 10) == 2
+    before = Selection(tenant=tenant, project=7, received_to=ARRIVAL + 9)
+    ((partition, rows),) = deletion.counted(engine, before)
+    assert rows == 2
+    deletion.remove(engine, before, partition)
     assert queries.count(engine, Selection(tenant=tenant, project=7)) == 3
     assert queries.count(engine, Selection(tenant=tenant, project=8)) == 4
-    assert queries.delete_project_before(engine, tenant, 7, ARRIVAL + 10) == 0
+    assert deletion.counted(engine, before) == []
 
 
 def test_the_engine_knows_how_old_its_oldest_events_are(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:

@@ -23,7 +23,7 @@ def counted(engine: Engine, selection: Selection, *, seconds: float = COUNT_SECO
 def remove(engine: Engine, selection: Selection, partition: str) -> None:
     """Delete the selection's rows of one partition; returns once no question finds them. Safe to repeat."""
     condition, params = queries.where(selection)
-    rollup.clear_large(engine)
+    rollup.clear_large(engine, partition)
     engine.command(f"DELETE FROM events IN PARTITION ID '{partition}' WHERE {condition}", params)
 
 

@@ -50,7 +50,7 @@ GROUP BY mutation_id"""
 def learn(engine: Engine) -> None:
     """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError."""
     there = known(engine)
-    for group, rows, events in engine.query(SIZES, row=tuple[str, int, int]):
+    for group, rows, events in engine.query(SIZES, row=tuple[str, int, int], reserved=True):
         if group in there and events >= JUDGED_ROWS and rows > events * MOST_ROWS_SHARE:
             engine.command(f"ALTER TABLE events DROP PROJECTION IF EXISTS {group}")
             engine.unfit.add(group)
@@ -65,7 +65,7 @@ def learn(engine: Engine) -> None:
 
 def known(engine: Engine) -> set[str]:
     sql = "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = 'events'"
-    return {name for (name,) in engine.query(sql, row=tuple[str])}
+    return {name for (name,) in engine.query(sql, row=tuple[str], reserved=True)}
 
 
 def candidates(engine: Engine) -> list[str]:
@@ -85,7 +85,7 @@ def candidates(engine: Engine) -> list[str]:
             " AND countIf(startsWith(items.2, '{') OR startsWith(items.2, '[')) = 0"
             f" ORDER BY count() DESC, key LIMIT {4 * MOST_ATTRIBUTES}"
         )
-        found = engine.query(sql, params, row=tuple[str, int], settings={"max_threads": 1})
+        found = engine.query(sql, params, row=tuple[str, int], settings={"max_threads": 1}, reserved=True)
         if found:
             return [rollup.group_of(key) for key, _ in found if rollup.can_name(key)]
     return []

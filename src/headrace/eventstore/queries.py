@@ -477,17 +477,3 @@ def top_messages(
     # What was deleted between the two questions says nothing any more.
     tops = [TopMessage(said[one], rows, last_seen) for _, rows, last_seen, one in found if one in said]
     return sorted(tops, key=lambda top: (-top.rows, -top.last_seen, top.message))
-
-
-# -- deletion ---------------------------------------------------------------------------------------------------------
-
-
-def delete_project_before(engine: Engine, tenant: int, project: int, received_before: int) -> int:
-    """Delete a project's events that arrived earlier; returns how many. They are gone at once, their bytes later."""
-    of_project = f"tenant = {tenant:d} AND project = {project:d} AND received_at < {received_before:d}"
-    found = engine.one(f"SELECT count() FROM events WHERE {of_project}", row=tuple[int])[0]
-    if found:
-        rollup.clear_large(engine)
-        engine.command(f"DELETE FROM events WHERE {of_project}")
-    engine.command(f"DELETE FROM quarantine WHERE {of_project}")
-    return found

@@ -34,10 +34,10 @@ LONGEST_KEY: Final = 64  # Bytes; the name of a file is made of it.
 
 LARGE_ROWS: Final = 300_000
 LARGE: Final = f"""
-SELECT DISTINCT partition_id, name FROM system.projection_parts
-WHERE active AND database = currentDatabase() AND table = 'events'
+SELECT DISTINCT name FROM system.projection_parts
+WHERE active AND database = currentDatabase() AND table = 'events' AND partition_id = {{partition:String}}
   AND startsWith(name, '{OF_ATTRIBUTE}') AND parent_rows > {LARGE_ROWS}
-ORDER BY partition_id, name"""
+ORDER BY name"""
 
 # Field of a selection -> the columns that its condition reads.
 FILTERED: Final[dict[str, tuple[str, ...]]] = {
@@ -98,12 +98,14 @@ def addition(group: str) -> str:
     return f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
 
 
-def clear_large(engine: "Engine") -> None:
-    """Take the rollups of attributes from large parts, before a deletion would make them anew; such parts are scanned.
+def clear_large(engine: "Engine", partition: str) -> None:
+    """Take a partition's rollups of attributes from large parts, before a deletion would make them anew.
+
+    Such parts are scanned.
 
     For that the engine reads the attributes of a million events at once, which takes more memory than it has.
     """
-    for partition, group in engine.query(LARGE, row=tuple[str, str]):
+    for (group,) in engine.query(LARGE, {"partition": partition}, row=tuple[str]):
         cleared = f"ALTER TABLE events CLEAR PROJECTION IF EXISTS {group} IN PARTITION ID '{partition}'"
         engine.command(f"{cleared} SETTINGS mutations_sync = 1")
 

@@ -1,5 +1,6 @@
 """The dashboard of a person: their panels in this organization, each with a chart that is asked for by itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def delete(call: Call, panel_id: str) -> Answer:
 def chart(call: Call, panel_id: str) -> Answer:
     """Return a panel's chart, or why there is none."""
     panel = _panel(call, panel_id)
-    project = _named(call, panel.project_id)
+    project = _named(projects.list_all(call.house, call.who), panel.project_id)
     if project is None:
         return fragment("panel_chart.html", panel=panel, chart="", total=0, colours=[], said="names no project here")
     drawn = DRAWN[panel.type](call, project, Filters(ts_from=panel.time_range_from, ts_to=panel.time_range_to))
@@ -137,12 +138,12 @@ def _stack(found: Stacks, named: list[tuple[str, str, list[int]]]) -> dict[str, 
 
 
 def _page(call: Call, *, given: dict[str, str] | None = None, complaint: str = "") -> Answer:
-    listed = panels.list_all(call.house, call.who)
+    known = projects.list_all(call.house, call.who)
     return page(
         call,
         "dashboards.html",
         status=400 if complaint else 200,
-        listed=[(one, _named(call, one.project_id)) for one in listed],
+        listed=[(one, _named(known, one.project_id)) for one in panels.list_all(call.house, call.who)],
         given=given or {},
         complaint=complaint,
         kinds=KINDS,
@@ -172,10 +173,9 @@ def _panel(call: Call, panel_id: str) -> Panel:
     return found
 
 
-def _named(call: Call, text: str) -> Project | None:
-    """Return the project of this organization that a panel's text names, by its id or its slug."""
-    found = projects.list_all(call.house, call.who)
-    return next((one for one in found if text in {str(one.project_id), one.slug}), None)
+def _named(known: Sequence[Project], text: str) -> Project | None:
+    """Return the project, of the organization's, that a panel's text names, by its id or its slug."""
+    return next((one for one in known if text in {str(one.project_id), one.slug}), None)
 
 
 def _said(refusal: Refusal) -> str:

@@ -24,7 +24,6 @@ ACTIONS = (
 # For how long errors are muted with one click.
 SPANS = (("1h", "an hour", times.HOUR), ("1d", "a day", times.DAY), ("7d", "a week", 7 * times.DAY))
 SORT_WORDS = {"last_seen": "last seen", "first_seen": "first seen", "events": "most events", "users": "most users"}
-MOST_OFFSET = 1_000_000
 
 
 def list_all(call: Call, slug: str) -> Answer:
@@ -39,7 +38,7 @@ def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | No
     sort = given.get("sort", "")
     sort = sort if sort in SORTS else "last_seen"
     assignee = given.get("assigned", "")
-    offset = number(given.get("offset", ""))
+    offset = forms.number(given.get("offset", ""))
     search = given.get("search", "")[:200]
     found = groups.list_all(
         call.house,
@@ -135,12 +134,6 @@ def end_of(call: Call, span: str) -> str | None:
     """Return when a mute of this span ends; None for one without an end."""
     length = {name: length for name, _, length in SPANS}.get(span)
     return None if length is None else times.show(call.house.clock() + length)
-
-
-def number(text: str) -> int:
-    """Read an offset of an address; what is none is 0."""
-    good = text.isascii() and text.isdigit() and len(text) <= len(str(MOST_OFFSET))
-    return min(int(text), MOST_OFFSET) if good else 0
 
 
 ROUTES = (

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl, urlencode
 
-from headrace.core.refusals import invalid
+from headrace.core.refusals import Refusal, invalid
 from headrace.wire.call import Call
 
 MOST_FIELDS = 50
@@ -25,7 +25,10 @@ def values(call: Call, name: str) -> list[str]:
 
 def of_address(target: str) -> dict[str, str]:
     """Return the parameters of an address of ours."""
-    return dict(parse_qsl(target.partition("?")[2], max_num_fields=MOST_FIELDS))
+    try:
+        return dict(parse_qsl(target.partition("?")[2], max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise unreadable() from None
 
 
 def query(call: Call) -> dict[str, str]:
@@ -34,8 +37,12 @@ def query(call: Call) -> dict[str, str]:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace")
     except ValueError:
-        raise invalid("query", "is too long", text="This address could not be read") from None
+        raise unreadable() from None
     return {name: value.replace("\0", "") for name, value in pairs}
+
+
+def unreadable() -> Refusal:
+    return invalid("query", "is too long", text="This address could not be read")
 
 
 def address(path: str, **parameters: str | None) -> str:

@@ -9,7 +9,7 @@ from headrace.core.jobs import Job
 from headrace.core.refusals import Kind, Refusal
 from headrace.core.workflows import WaitingFor
 from headrace.kit import times
-from headrace.web import forms, hostile
+from headrace.web import forms, shown
 from headrace.web.rendering import fragment, moved, page
 from headrace.web.routing import route
 from headrace.wire.call import Answer, Call
@@ -128,9 +128,7 @@ def since(call: Call, moment: int) -> str:
 
 def pretty(value: Any) -> str:
     """A payload or result as indented JSON; empty for none."""
-    if value is None:
-        return ""
-    return hostile.seen(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    return "" if value is None else shown.pretty(value)
 
 
 def number(text: str) -> int | None:

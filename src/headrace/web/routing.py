@@ -1,12 +1,12 @@
 """A page's route: its handler is a plain function, run in a thread, that takes the call and what its path names."""
 
-import asyncio
 from collections.abc import Callable
 
 from headrace.core import projects
 from headrace.core.projects import Project
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
+from headrace.wire.threads import within
 
 ANYBODY, PERSON = "", "session"
 
@@ -18,8 +18,7 @@ def route(method: str, path: str, run: Callable[..., Answer], credential: str = 
     async def serve(call: Call) -> Answer:
         parts = call.path.split("/")
         named = {name: parts[index] for name, index in places.items()}
-        async with asyncio.timeout(call.house.settings.request_seconds):
-            return await asyncio.to_thread(run, call, **named)
+        return await within(call, run, call, **named)
 
     body = "body_limit" if method == "POST" else None
     return HotRoute(method=method, path=path, run=serve, terms=Terms(credential=credential, body=body), listed=False)

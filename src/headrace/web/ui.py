@@ -30,23 +30,10 @@ from headrace.web.routing import PERSON
 from headrace.wire import admission
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import Door, HotRoute, Terms
+from headrace.wire.statuses import STATUS
 
 ROOT = "/ui"
 FORM = "application/x-www-form-urlencoded"
-STATUS = {
-    Kind.INVALID: 400,
-    Kind.MALFORMED: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.METHOD: 405,
-    Kind.CONFLICT: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.MEDIA_TYPE: 415,
-    Kind.RATE_LIMITED: 429,
-    Kind.QUOTA_SPENT: 429,
-    Kind.UNAVAILABLE: 503,
-}
 SIGN_IN = "/ui/sign-in"
 # A checkout comes back to addresses that Stripe is told too, so that they stand beside the pages.
 OWNED = frozenset({ROOT, checkout.SUCCESS, checkout.CANCEL})
@@ -130,7 +117,7 @@ def render(refusal: Refusal, call: Call) -> Answer:
     call.family = "page"
     if refusal.kind is Kind.UNAUTHENTICATED:
         return _to_sign_in(call)
-    status = STATUS.get(refusal.kind, 500)
+    status = STATUS[refusal.kind]
     text = refusal.text if status < 500 or refusal.kind is Kind.UNAVAILABLE else "Something went wrong here."  # noqa: PLR2004
     if partial_wanted(call):
         # What would have replaced the explorer leaves it as it is, and says why beside it.

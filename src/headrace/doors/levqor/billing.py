@@ -1,6 +1,5 @@
 """Checkout of a single payment, and the events that Stripe sends about it."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from headrace.wire import jsons, site
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Terms
 from headrace.wire.repeats import once
+from headrace.wire.threads import within
 
 CHECKOUT, WEBHOOK = "/billing/create-checkout-session", "/billing/webhook"
 SIGNATURE = "stripe-signature"
@@ -50,29 +50,29 @@ async def start(call: Call) -> Answer:
 
 async def begun(call: Call) -> Answer:
     sent = jsons.decode(call.body, NewCheckout)
-    async with asyncio.timeout(call.house.settings.request_seconds):
-        made = await asyncio.to_thread(
-            billing.start_payment,
-            call.house,
-            call.who,
-            price_id=sent.price_id,
-            email=sent.email,
-            user_id=sent.user_id,
-            base=site.base(call),
-        )
+    made = await within(
+        call,
+        billing.start_payment,
+        call.house,
+        call.who,
+        price_id=sent.price_id,
+        email=sent.email,
+        user_id=sent.user_id,
+        base=site.base(call),
+    )
     return answer(200, Session(session_id=made.session_id, url=made.url))
 
 
 async def receive(call: Call) -> Answer:
     """Take an event of Stripe's, once it is known to be Stripe's."""
-    async with asyncio.timeout(call.house.settings.request_seconds):
-        await asyncio.to_thread(
-            billing.receive,
-            call.house,
-            secrets=call.house.settings.stripe_secret_levqor,
-            body=call.body,
-            signature=call.header(SIGNATURE) or "",
-        )
+    await within(
+        call,
+        billing.receive,
+        call.house,
+        secrets=call.house.settings.stripe_secret_levqor,
+        body=call.body,
+        signature=call.header(SIGNATURE) or "",
+    )
     return answer(200, Received())
 
 

@@ -1,6 +1,5 @@
 """Users: records of people, made or changed by e-mail address, looked up, changed by id."""
 
-import asyncio
 from typing import Annotated
 
 from litestar import get, patch
@@ -14,6 +13,7 @@ from headrace.wire import jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Terms, terms
 from headrace.wire.repeats import once
+from headrace.wire.threads import within
 
 TAGS = ["users"]
 READ, WRITE = ("people", "read"), ("people", "write")
@@ -29,17 +29,17 @@ async def upsert(call: Call) -> Answer:
 
 async def put(call: Call) -> Answer:
     sent = jsons.decode(call.body, shapes.NewUser)
-    async with asyncio.timeout(call.house.settings.request_seconds):
-        person, is_new = await asyncio.to_thread(
-            people.upsert,
-            call.house,
-            call.who,
-            email=sent.email,
-            name=sent.name,
-            locale=sent.locale,
-            currency=sent.currency,
-            meta=sent.meta,
-        )
+    person, is_new = await within(
+        call,
+        people.upsert,
+        call.house,
+        call.who,
+        email=sent.email,
+        name=sent.name,
+        locale=sent.locale,
+        currency=sent.currency,
+        meta=sent.meta,
+    )
     user = shapes.user(person)
     if is_new:
         return answer(201, shapes.Created(created=True, user=user))

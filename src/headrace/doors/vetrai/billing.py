@@ -1,7 +1,5 @@
 """Billing: the organization as a customer, its subscriptions and invoices, checkout of a plan, Stripe's events."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,6 +13,7 @@ from headrace.wire import jsons, site
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Terms, terms
 from headrace.wire.repeats import once
+from headrace.wire.threads import within
 
 TAGS = ["billing"]
 READ, WRITE = ("billing", "read"), ("billing", "write")
@@ -102,7 +101,7 @@ class Received(msgspec.Struct, kw_only=True):
 
 async def customer(call: Call) -> Answer:
     """Make the organization a customer, or return the one that it is."""
-    made = await run(call, lambda: billing.customer(call.house, call.who))
+    made = await within(call, lambda: billing.customer(call.house, call.who))
     shown = CustomerMade(
         message="Customer created successfully",
         id=made.id,
@@ -118,7 +117,7 @@ async def subscribe(call: Call) -> Answer:
     async def made() -> Answer:
         sent = jsons.decode(call.body, NewSubscription)
         fields = {"plan": sent.plan, "payment_method_id": sent.payment_method_id}
-        return answer(201, subscription(await run(call, lambda: billing.subscribe(call.house, call.who, **fields))))
+        return answer(201, subscription(await within(call, lambda: billing.subscribe(call.house, call.who, **fields))))
 
     return await once(call, SUBSCRIPTIONS, made)
 
@@ -130,7 +129,7 @@ async def check_out(call: Call) -> Answer:
         sent = jsons.decode(call.body, NewCheckout)
         fields = {"plan": sent.plan, "success_url": sent.success_url, "cancel_url": sent.cancel_url}
         base = site.base(call)
-        made = await run(call, lambda: billing.start_plan(call.house, call.who, base=base, **fields))
+        made = await within(call, lambda: billing.start_plan(call.house, call.who, base=base, **fields))
         return answer(200, Session(session_id=made.session_id, url=made.url))
 
     return await once(call, CHECKOUT, begun)
@@ -139,7 +138,7 @@ async def check_out(call: Call) -> Answer:
 async def receive(call: Call) -> Answer:
     """Take an event of Stripe's, once it is known to be Stripe's."""
     secrets, signature = call.house.settings.stripe_secret_vetrai, call.header("stripe-signature") or ""
-    await run(call, lambda: billing.receive(call.house, secrets=secrets, body=call.body, signature=signature))
+    await within(call, lambda: billing.receive(call.house, secrets=secrets, body=call.body, signature=signature))
     return answer(200, Received())
 
 
@@ -157,11 +156,6 @@ def list_invoices(call: Incoming, skip: Skip = 0, limit: Limit = MOST) -> list[I
     found, count = billing.list_invoices(call.house, call.who, limit=limit, offset=skip)
     paged(call, count, skip, limit)
     return [invoice(one) for one in found]
-
-
-async def run(call: Call, work: Callable[[], T]) -> T:
-    async with asyncio.timeout(call.house.settings.request_seconds):
-        return await asyncio.to_thread(work)
 
 
 def paged(call: Call, count: int, skip: int, limit: int) -> None:
