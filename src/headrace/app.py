@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
-
 from headrace.core import (
     alerts,
     announcements,
@@ -93,11 +91,6 @@ def options(settings: Settings) -> StoreOptions:
 
 def announce(house: House) -> None:
     """Hand rooms the ways by which they tell the world."""
-
-    def tell(connection: sa.Connection, organization_id: int, event: str, data: dict[str, Any]) -> None:
-        webhooks.emit(house, connection, organization_id=organization_id, event=event, data=data)
-
-    house.part(alerts.Notices).tell = tell
     house.part(announcements.Listeners).all.append(webhooks.heard)
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from headrace.core import alerts, jobs, projects
+from headrace.core import alerts, announcements, jobs, projects
 from headrace.core.alerts import Rule
 from headrace.core.events.append import append, durable
 from headrace.core.groups import news
@@ -68,7 +68,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, cheap_p
         house, email="ada@example.com", password=PASSWORD, name="Ada", door="test", address="192.0.2.7"
     )
     told: list[tuple[str, dict[str, Any]]] = []
-    house.part(alerts.Notices).tell = lambda _connection, _organization, event, data: told.append((event, data))
+    house.part(announcements.Listeners).all.append(
+        lambda _connection, _house, _organization, event, data: told.append((event, data))
+    )
     yield Scene(house, sessions.resolve(house, made.pair.access_token), told)
     house.close()
     store.stop()

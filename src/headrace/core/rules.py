@@ -125,6 +125,13 @@ def path_id(value: Any, field: str) -> int:
     return number
 
 
+def flag(value: Any, field: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise invalid(field, "must be true or false", type="type")
+    return value
+
+
 def require(who: Principal, resource: str, action: str) -> None:
     """Refuse a key whose scopes do not reach `resource:action`; an organization's key is told the plain word."""
     if who.allows(resource, action):
@@ -133,8 +140,8 @@ def require(who: Principal, resource: str, action: str) -> None:
     raise forbidden(f"Insufficient scope: {wanted} required")
 
 
-def require_admin(who: Principal, resource: str) -> None:
+def require_admin(who: Principal, resource: str, action: str = "admin") -> None:
     """Refuse whoever is no admin of the organization; of a key both its scope and its owner's role count."""
-    require(who, resource, "admin")
+    require(who, resource, action)
     if not who.is_admin:
         raise forbidden("Insufficient permissions")

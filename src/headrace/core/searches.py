@@ -136,8 +136,7 @@ def _fields(
         raise invalid("time_from", "order", text="time_from must not be after time_to")
     if start is None:
         period = rules.choice(period or "1h", "period", PERIODS)
-    if not isinstance(is_shared, bool):
-        raise invalid("is_shared", "must be true or false", type="type")
+    rules.flag(is_shared, "is_shared")
     return {
         "name": rules.name(name),
         "query": text,

@@ -15,7 +15,6 @@ from headrace.core.alerts.changing import (
 from headrace.core.alerts.definition import COMPARISONS, KINDS, MEASURES, NEWS, Definition, sentence
 from headrace.core.alerts.evaluating import Trial, define, enqueue_due, evaluate, test
 from headrace.core.alerts.machine import STATES
-from headrace.core.alerts.notice import Notices
 from headrace.core.alerts.preview import Preview, preview
 from headrace.core.alerts.rule import Measured, Rule, Transition
 
@@ -27,7 +26,6 @@ __all__ = [
     "STATES",
     "Definition",
     "Measured",
-    "Notices",
     "Preview",
     "Rule",
     "RulePage",

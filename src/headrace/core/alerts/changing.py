@@ -166,8 +166,7 @@ def _fields(
     is_enabled: Any = True,
     **given: Any,
 ) -> dict[str, Any]:
-    if not isinstance(is_enabled, bool):
-        raise invalid("is_enabled", "must be true or false", type="type")
+    rules.flag(is_enabled, "is_enabled")
     return {
         "name": rules.name(name),
         "every_seconds": rules.integer(every_seconds, "every_seconds", LEAST_EVERY, MOST_EVERY),

@@ -127,8 +127,8 @@ def news_times(house: "House", definition: Definition, project_id: int, first: i
     """Return the event times, since `first`, of the news that a definition counts."""
     found, last = [], 0
     for _ in range(MOST_PAGES):
-        page = news.since(house, project_id, last)
-        found += [one.at for one in page if one.at >= first and definition.news in {"any", one.kind}]
+        page = news.since(house, project_id, last, first=first)
+        found += [one.at for one in page if definition.news in {"any", one.kind}]
         if len(page) < news.MOST:
             break
         last = page[-1].id

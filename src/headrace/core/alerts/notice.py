@@ -1,13 +1,10 @@
-"""What becomes of a transition: a line of the history, and word to whoever wants to know, in one transaction.
+"""What becomes of a transition: a line of the history, and word to whoever wants to know, in one transaction."""
 
-How word is sent is not known here: `app` hands in a callable.
-"""
-
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from headrace.core import announcements
 from headrace.core.alerts.rule import Rule
 from headrace.core.schema import projects
 from headrace.core.schema.alerts import alert_transitions
@@ -18,21 +15,9 @@ if TYPE_CHECKING:
 
 FIRING: Final = "alert.firing"
 RESOLVED: Final = "alert.resolved"
-EVENTS: Final = (FIRING, RESOLVED)
 # A year of an alert that comes and goes twice a day.
 MOST_KEPT = 1_000
 KEPT = 365 * times.DAY
-
-# (connection, organization, event, data): word is on its way once the transaction is committed.
-Tell = Callable[[sa.Connection, int, str, dict[str, Any]], object]
-
-
-class Notices:
-    """The way out that `app` hands in; without one the history alone knows."""
-
-    def __init__(self, house: "House") -> None:
-        del house
-        self.tell: Tell | None = None
 
 
 def note(
@@ -91,9 +76,6 @@ def write(  # noqa: PLR0917  The columns of one line.
 
 
 def tell(connection: sa.Connection, house: "House", rule: Rule, event: str, facts: dict[str, Any]) -> None:
-    way = house.part(Notices).tell
-    if way is None:
-        return
     definition = rule.definition
     slug = connection.execute(sa.select(projects.c.slug).where(projects.c.id == rule.project_id)).scalar()
     base = house.settings.public_url.rstrip("/")
@@ -114,4 +96,4 @@ def tell(connection: sa.Connection, house: "House", rule: Rule, event: str, fact
         "sample_log_id": facts["sample_log_id"],
         "url": f"{base}/ui/projects/{slug}/alerts/{rule.id}" if base else None,
     }
-    way(connection, rule.organization_id, event, data)
+    announcements.tell(connection, house, organization_id=rule.organization_id, event=event, data=data)

@@ -146,11 +146,10 @@ def chosen(attributes: msgspec.Raw) -> list[str] | None:
 
 def expanded(parts: list[str], event: Grouped, version: int) -> list[str]:
     """Put the fingerprint by the rule where the sender wrote `{{ default }}`."""
-    found: list[str] = []
-    for part in parts:
-        own = [event.error_type or "", event.platform or "unknown", place_or_message(event, version)[1]]
-        found += own if part in DEFAULTS else [part]
-    return found
+    if DEFAULTS.isdisjoint(parts):
+        return parts
+    own = [event.error_type or "", event.platform or "unknown", place_or_message(event, version)[1]]
+    return [text for part in parts for text in (own if part in DEFAULTS else [part])]
 
 
 @lru_cache(maxsize=REMEMBERED)

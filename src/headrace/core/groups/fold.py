@@ -15,13 +15,10 @@ from headrace.core.limits import quota
 from headrace.core.schema import folded_segments, projects
 from headrace.core.schema.groups import error_groups, group_activity
 from headrace.eventstore.drain import Drained, Sample
-from headrace.kit import times
 
 if TYPE_CHECKING:
     from headrace.core.house import House
 
-# A name is needed only while its segment's file may come back; files go right after folding.
-NAMES_KEPT = 7 * times.DAY
 READ_AT_ONCE = 200
 
 CHANGED = (
@@ -89,7 +86,6 @@ def told_of(house: "House", drained: Drained, read: Read) -> dict[int, Told]:
 
 def add_all(connection: sa.Connection, house: "House", drained: Drained, told: Mapping[int, Told], now: int) -> None:
     """Add the counts of a segment that was not folded before."""
-    connection.execute(sa.delete(folded_segments).where(folded_segments.c.folded_at < now - NAMES_KEPT))
     known = known_projects(connection, {part.project for part in drained.projects})
     quota.fold(
         house,

@@ -29,16 +29,16 @@ class News(NamedTuple):
     at: int
 
 
-def since(house: "House", project_id: int | None, after_id: int, limit: int = MOST) -> list[News]:
-    """Return the news with higher ids than `after_id`, the lowest first; of all projects when none is named.
+def since(house: "House", project_id: int, after_id: int, *, first: int = 0) -> list[News]:
+    """Return up to MOST of a project's news with higher ids than `after_id`, the lowest first; of events since `first`.
 
     For rooms of this program: who may read a project was asked before.
     """
-    query = sa.select(group_news).where(group_news.c.id > after_id)
-    if project_id is not None:
-        query = query.where(group_news.c.project_id == project_id)
+    query = sa.select(group_news).where(group_news.c.id > after_id, group_news.c.project_id == project_id)
+    if first:
+        query = query.where(group_news.c.at >= first)
     with house.db.read() as connection:
-        return [News(*row) for row in connection.execute(query.order_by(group_news.c.id).limit(min(limit, MOST)))]
+        return [News(*row) for row in connection.execute(query.order_by(group_news.c.id).limit(MOST))]
 
 
 def newest(house: "House") -> int:

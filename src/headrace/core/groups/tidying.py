@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from headrace.core.groups import activity, news, releases, series
 from headrace.core.groups.fold import OPEN
+from headrace.core.schema import folded_segments
 from headrace.core.schema.groups import (
     error_fingerprints,
     error_groups,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from headrace.core.house import House
 
 AT_ONCE = 500
+# A name is needed only while its segment's file may come back; files go right after folding.
+NAMES_KEPT = 7 * times.DAY
 # A group that nothing was heard of for so long goes, with its comments.
 GROUPS_KEPT = 400 * times.DAY
 # A project that is full keeps this many of a hundred of its groups, those seen last.
@@ -74,6 +77,7 @@ def tidy(house: "House") -> None:
     with house.db.write() as connection:
         connection.execute(sa.delete(error_hours).where(error_hours.c.hour < now - series.KEPT_DAYS * times.DAY))
         connection.execute(sa.delete(group_news).where(group_news.c.at < now - news.KEPT))
+        connection.execute(sa.delete(folded_segments).where(folded_segments.c.folded_at < now - NAMES_KEPT))
         trim_releases(connection)
     while forget(house, now):
         pass

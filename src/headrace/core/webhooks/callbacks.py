@@ -12,7 +12,7 @@ from headrace.core.house import House
 from headrace.core.jobs.states import SUCCEEDED
 from headrace.core.principal import Principal
 from headrace.core.schema.webhooks import secrets
-from headrace.core.webhooks.emitting import emit, enqueue_delivery, store_message
+from headrace.core.webhooks.emitting import enqueue_delivery, enqueue_message, store_message, subscribers
 from headrace.core.webhooks.records import CALLBACK, Delivery, fresh, require
 from headrace.kit.keys import signing_secret
 from headrace.kit.times import SECOND, show
@@ -74,6 +74,9 @@ def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
             body=body,
             key_id=job.key_id,
         )
+    listening = subscribers(connection, job.organization_id, event)
+    if not listening:
+        return
     facts: dict[str, Any] = {
         "job_id": job.token,
         "name": job.name or job.kind,
@@ -85,7 +88,7 @@ def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
     }
     if len(msgspec.json.encode(facts)) > EVENT_BYTES:
         facts |= {"result": None, "result_omitted": True}
-    emit(house, connection, organization_id=job.organization_id, event=event, data=facts)
+    enqueue_message(house, connection, listening, event=event, data=facts)
 
 
 def answer(job: jobs.Job) -> dict[str, Any]:

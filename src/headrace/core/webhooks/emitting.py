@@ -17,14 +17,24 @@ from headrace.kit.times import show
 DELIVER = "webhook.deliver"
 
 
-def emit(
-    house: House, connection: sa.Connection, *, organization_id: int, event: str, data: Any, now: int | None = None
-) -> int:
-    """Tell an organization's active endpoints of an event; return how many subscribe to it. `now`: when it happened."""
-    active = endpoints.c.organization_id == organization_id, endpoints.c.is_active == 1
-    rows = connection.execute(sa.select(endpoints).where(*active).order_by(endpoints.c.id)).all()
-    chosen = [row for row in rows if subscribed(tuple(json.loads(row.events)), event)]
-    return len(enqueue_message(house, connection, chosen, event=event, data=data, now=now))
+# Prepared once: it is asked wherever anything happens, and mostly nobody listens.
+ACTIVE: sa.Select[Any] = (
+    sa.select(endpoints.c.id, endpoints.c.organization_id, endpoints.c.url, endpoints.c.events)
+    .where(endpoints.c.organization_id == sa.bindparam("of_organization"), endpoints.c.is_active == 1)
+    .order_by(endpoints.c.id)
+)
+
+
+def emit(house: House, connection: sa.Connection, *, organization_id: int, event: str, data: Any) -> int:
+    """Tell an organization's active endpoints of an event; return how many subscribe to it."""
+    chosen = subscribers(connection, organization_id, event)
+    return len(enqueue_message(house, connection, chosen, event=event, data=data))
+
+
+def subscribers(connection: sa.Connection, organization_id: int, event: str) -> list[sa.Row[Any]]:
+    """Return an organization's active endpoints that subscribe to an event."""
+    rows = connection.execute(ACTIVE, {"of_organization": organization_id})
+    return [row for row in rows if subscribed(tuple(json.loads(row.events)), event)]
 
 
 def heard(connection: sa.Connection, house: House, organization_id: int, event: str, data: Any) -> None:
@@ -39,13 +49,12 @@ def enqueue_message(
     *,
     event: str,
     data: Any,
-    now: int | None = None,
 ) -> list[Delivery]:
     """Serialise an event once and put in one delivery for each of these endpoints, all of one organization."""
     if not receivers:
         return []
-    moment = house.clock() if now is None else now
-    event_id = fresh("evt", house.clock())
+    moment = house.clock()
+    event_id = fresh("evt", moment)
     body = msgspec.json.encode({"event": event, "timestamp": show(moment), "data": data, "id": event_id})
     organization_id: int = receivers[0].organization_id
     store_message(house, connection, organization_id=organization_id, message_id=event_id, event=event, body=body)

@@ -107,7 +107,7 @@ def update(house: House, who: Principal, *, endpoint_id: str, **changes: Any) ->
     headers = changes.pop("headers", None)
     fields = _fields(house, changes)
     if switched is not None:
-        fields |= _switched(house, on=_flag(switched))
+        fields |= _switched(house, on=rules.flag(switched, "is_active"))
     with house.db.write() as connection:
         row = found(connection, who, endpoint_id, lock=True)
         if headers is not None:
@@ -229,12 +229,6 @@ def _sealed(house: House, who: Principal, endpoint_id: str, headers: dict[str, s
     if not headers:
         return None
     return house.keyring.seal(json.dumps(headers).encode(), place("headers", who.organization_id, endpoint_id))
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise invalid("is_active", "must be true or false", type="type")
-    return value
 
 
 def _switched(house: House, *, on: bool) -> dict[str, Any]:

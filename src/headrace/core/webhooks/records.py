@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from headrace.core import rules
 from headrace.core.house import House
 from headrace.core.principal import Principal
-from headrace.core.refusals import forbidden, not_found
+from headrace.core.refusals import not_found
 from headrace.core.schema.webhooks import endpoints
 from headrace.kit.times import MILLISECOND
 
@@ -101,9 +101,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
 
 def require(who: Principal, action: str) -> None:
     """Webhooks carry what happens in the whole organization: they are its admins' business."""
-    rules.require(who, RESOURCE, action)
-    if not who.is_admin:
-        raise forbidden("Insufficient permissions")
+    rules.require_admin(who, RESOURCE, action)
 
 
 def fresh(prefix: str, now: int) -> str:

@@ -112,8 +112,8 @@ def update(
 ) -> Definition:
     """Change what is given (None stays). What waits follows the new limits; the kind of a definition stays."""
     rules.require_admin(who, RESOURCE)
-    if paused is not None and not isinstance(paused, bool):
-        raise invalid("paused", "must be true or false", type="type")
+    if paused is not None:
+        rules.flag(paused, "paused")
     with house.db.write() as connection:
         found = connection.execute(sa.select(*SHOWN).where(_of(who.organization_id, name))).one_or_none()
         if found is None:

@@ -119,9 +119,8 @@ def complete(house: House, who: Principal, *, fence: Any, worker: Any, result: A
 def fail(house: House, who: Principal, *, fence: Any, worker: Any, error: Any, retry: Any = None) -> Job:
     """Report a failure; the job is tried again unless `retry` is False or its tries are used up."""
     said = rules.text(error, "error", least=1, most=1 << 16)[:LONGEST_ERROR]
-    if retry is not None and not isinstance(retry, bool):
-        raise invalid("retry", "must be true or false", type="type")
-    return _finish(house, who, fence, worker, error=said, retry=retry is not False)
+    again = retry is None or rules.flag(retry, "retry")
+    return _finish(house, who, fence, worker, error=said, retry=again)
 
 
 def _finish(house: House, who: Principal, fence: Any, worker: Any, **outcome: Any) -> Job:
