@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -31,6 +32,10 @@ from headrace.kit.passwords import Passwords
 
 # A suite that was started in the background has SIGINT ignored, and so would every program that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes tells of the machine, not of the code. What else a profile holds is left to Hypothesis.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SECRET = "f3a1c5e7092b4d6880aa1133557799bb" * 2
 ADDRESS = "192.0.2.7"

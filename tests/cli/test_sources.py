@@ -70,7 +70,7 @@ def test_reading_begins_again_behind_any_entry(tmp_path: Path, form: str) -> Non
         max_size=8,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_array_is_cut_as_the_json_library_cuts_it(tmp_path_factory: pytest.TempPathFactory, entries: list) -> None:
     source = write(tmp_path_factory.getbasetemp() / "array", json.dumps(entries, indent=1).encode())
     assert values(source) == entries

@@ -238,7 +238,6 @@ def test_the_engine_does_what_the_model_does(place: Any, cheap_passwords: Passwo
         settings=settings(
             max_examples=25 if sqlite else 8,
             stateful_step_count=40,
-            deadline=None,
             database=None,
             phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),

@@ -376,7 +376,7 @@ moments = st.integers(times.FIRST + 2 * DAY, times.LAST - 2 * DAY)
 offsets = st.tuples(st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(moments, offsets, st.sampled_from("T "))
 def test_offsets_with_a_plus_or_a_space(moment: int, offset: tuple[str, int, int], between: str) -> None:
     sign, hours, minutes = offset

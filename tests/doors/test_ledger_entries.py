@@ -204,7 +204,7 @@ plausible = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(plausible | garbage | values, min_size=1, max_size=4))
 def test_both_ways_give_the_same_events(logs: list[Any]) -> None:
     fast, exact = read(*logs), read(*logs, exact=True)
@@ -222,7 +222,7 @@ def moment(event: Event) -> int:
     return entries.microseconds(event.timestamp.isoformat())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_or_rejected_never_a_crash(body: bytes) -> None:
     for reader in (entries.read_batch, entries.read_single):

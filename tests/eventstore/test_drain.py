@@ -109,9 +109,7 @@ VALUE = st.recursive(
 )
 
 
-@settings(
-    max_examples=25, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=25, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(many=st.lists(st.dictionaries(TEXT, VALUE, max_size=6), min_size=1, max_size=20))
 def test_any_attributes_come_back_equal(engine: Engine, segment_of: SegmentOf, many: list[dict[str, Any]]) -> None:
     segment = segment_of([group(4_000_000_000, [event(attributes=attributes) for attributes in many])])

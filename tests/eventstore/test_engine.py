@@ -14,7 +14,7 @@ from headrace.eventstore.engine import Engine, EngineError, EngineOptions, Query
 SLOW = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_parameters_arrive_as_they_were_given(engine: Engine, text: str) -> None:
     params = {"one": text, "many": [text, "'", "b\\"]}

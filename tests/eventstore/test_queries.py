@@ -80,9 +80,7 @@ def chosen(row: EventRow, question: dict[str, Any]) -> bool:
     return all(tests[name](value) for name, value in question.items())
 
 
-@settings(
-    max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS, questions=st.lists(QUESTIONS, min_size=1, max_size=6))
 def test_answers_are_those_of_a_plain_list(
     engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]], questions: list[dict[str, Any]]

@@ -196,14 +196,14 @@ QUERY = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(st.lists(EVENT, max_size=12), st.lists(QUERY, min_size=1, max_size=6), st.booleans())
 def test_engine_and_python_agree(agree: Search, events: list[dict[str, Any]], texts: list[str], twice: bool) -> None:
     rows = [dict(event, id=number) for number, event in enumerate(events * (1 + twice))]
     agree(rows, texts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from('ab :"()[]{}<>=-*\\.ANDORTlevel:status1'), max_size=40) | st.text(max_size=40))
 @example("level:[* TO *]")
 def test_any_text_is_read_or_refused(text: str) -> None:

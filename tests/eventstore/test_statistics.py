@@ -90,9 +90,7 @@ def stored(engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]]) 
     return Selection(tenant=tenant, project=7)
 
 
-@settings(
-    max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS)
 def test_counts_are_those_of_a_plain_list(engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]]) -> None:
     selection = stored(engine, segment_of, events)
@@ -159,9 +157,7 @@ MESSAGES = st.lists(
 )
 
 
-@settings(
-    max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=MESSAGES)
 def test_masks_are_those_of_python(engine: Engine, segment_of: SegmentOf, texts: list[str]) -> None:
     events: list[dict[str, Any]] = [

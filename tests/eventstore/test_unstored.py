@@ -104,9 +104,7 @@ def made(fields: dict[str, Any]) -> MarkedEvent:
     return MarkedEvent(timestamp=NOON, attributes=raw, **fields)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     events=st.lists(EVENT, min_size=1, max_size=40),
     asked=st.lists(st.tuples(SELECTION, st.none() | QUERY), min_size=4, max_size=8),

@@ -137,7 +137,7 @@ FAULTS = st.dictionaries(
 STEPS = st.lists(st.sampled_from(["one", "many", "drain", "restart", "crash"]), min_size=1, max_size=25)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(faults=FAULTS, steps=STEPS, rows=st.integers(1, 4), tail=st.sampled_from([b"", b'{"rows":1,"ten', b"\0" * 99]))
 def test_whatever_fails_nothing_is_lost_and_nothing_doubled(
     tmp_path_factory: pytest.TempPathFactory,

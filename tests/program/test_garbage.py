@@ -22,7 +22,7 @@ PASSWORD = "SecurePass123"
 MOST_GROWTH_MIB = 250
 
 numbers = count(1)
-some_garbage = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some_garbage = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Target(NamedTuple):
