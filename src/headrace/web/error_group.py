@@ -11,7 +11,7 @@ from headrace.core.groups import Group, comments, frames, markdown, merging, rel
 from headrace.core.groups.frames import Raised
 from headrace.core.identity import members
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.core.refusals import invalid
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.kit import times
@@ -46,11 +46,11 @@ def facts(call: Call, project: Project, group: Group) -> dict[str, Any]:
     filters = Filters(query=found, ts_from=group.first_seen, ts_to=group.last_seen)
     latest = events.search(house, who, project_id=project.project_id, filters=filters, limit=OCCURRENCES).rows
     chosen = forms.query(call).get("event", "")
-    sample = event(call, group, chosen) if chosen else (latest[0] if latest else None)
+    newest = latest[0] if latest else None
+    sample = events.find(house, who, project_id=project.project_id, log_id=chosen) if chosen else newest
     people = members.names(house, who)
-    hours = series.hours(house, who, **of)
+    hours = series.sparklines(house, [group], series.DEFAULT_HOURS)[group.id].hours
     places = releases.of_group(house, group)
-    base = site.base(call)
     return {
         "path": path,
         "chosen": chosen,
@@ -73,21 +73,11 @@ def facts(call: Call, project: Project, group: Group) -> dict[str, Any]:
         "timeline": timeline.read(house, who, project.project_id, group.id, people),
         "why": why.explain(house, who, **of),
         "merged": merging.members(house, who, **of),
-        "markdown": hostile.seen(markdown.write(house, who, **of, link=base + path)),
+        "markdown": hostile.seen(markdown.written(project, group, places, newest, site.base(call) + path)),
         "logs": forms.address(f"/ui/projects/{project.slug}/logs", q=found, period="30d"),
         "mine": who.account_id,
         "is_admin": who.is_admin,
     }
-
-
-def event(call: Call, group: Group, log_id: str) -> EventRow | None:
-    """Return one event of the project; None when retention took it."""
-    try:
-        return events.get(call.house, call.who, project_id=group.project_id, log_id=log_id)
-    except Refusal as refusal:
-        if refusal.kind is not Kind.NOT_FOUND:
-            raise
-        return None
 
 
 def neighbours(call: Call, group: Group, row: EventRow, filters: Filters) -> tuple[str, str]:

@@ -81,16 +81,23 @@ def page(  # noqa: PLR0917  Called from the verbs above only.
 
 def get(house: "House", who: Principal, *, project_id: int, log_id: str) -> EventRow:
     """Return one event of the project."""
-    project = resolved_project(house, who, project_id)
-    place = read_public_id(log_id)
-    floor = house.clock() - project.retention_days * times.DAY
-    with asked():
-        row = place and queries.by_id(
-            house.store.engine, project.organization_id, project.project_id, *place, received_floor=floor
-        )
-    if not row:
+    row = find(house, who, project_id=project_id, log_id=log_id)
+    if row is None:
         raise not_found("Log not found")
     return row
+
+
+def find(house: "House", who: Principal, *, project_id: int, log_id: str) -> EventRow | None:
+    """Return one event of the project; None when there is none of that id, or retention took it."""
+    project = resolved_project(house, who, project_id)
+    place = read_public_id(log_id)
+    if place is None:
+        return None
+    floor = house.clock() - project.retention_days * times.DAY
+    with asked():
+        return queries.by_id(
+            house.store.engine, project.organization_id, project.project_id, *place, received_floor=floor
+        )
 
 
 def surroundings(

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from headrace.core import projects, rules
+from headrace.core import events, projects, rules
 from headrace.core.groups.record import STATUSES, Group, group_of
 from headrace.core.principal import Principal
 from headrace.core.projects import Project
 from headrace.core.refusals import invalid, not_found
 from headrace.core.schema.groups import error_fingerprints, error_groups, error_places
+from headrace.eventstore.queries import EventRow
 
 if TYPE_CHECKING:
     from headrace.core.house import House
@@ -125,9 +126,17 @@ def by_fingerprint(house: "House", who: Principal, *, project_id: int, fingerpri
         return {row.mark: group_of(row) for row in connection.execute(query)}
 
 
+def newest(house: "House", who: Principal, group: Group) -> EventRow | None:
+    """Return the newest event of a group that was read for the caller; None when retention took it."""
+    if group.sample_log_id is None:
+        return None
+    return events.find(house, who, project_id=group.project_id, log_id=group.sample_log_id)
+
+
 def fingerprints(house: "House", group: Group) -> list[str]:
-    """Return the fingerprints of a group that was read for the caller, the oldest first."""
+    """Return the fingerprints of a group that was read for the caller, the one seen last first."""
     marks = error_fingerprints.c
-    query = sa.select(marks.fingerprint).where(marks.group_id == group.id).order_by(marks.id)
+    query = sa.select(marks.fingerprint).where(marks.group_id == group.id)
+    query = query.order_by(marks.last_seen.desc(), marks.id.desc())
     with house.db.read() as connection:
         return list(connection.execute(query).scalars())

@@ -2,20 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from headrace.core import events, projects
-from headrace.core.groups import finding, releases
 from headrace.core.groups.record import Group
-from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.groups.releases import Places, Seen
+from headrace.core.projects import Project
 from headrace.eventstore.queries import EventRow
 from headrace.kit import times
-
-if TYPE_CHECKING:
-    from headrace.core.house import House
 
 MOST_STACK, MOST_MESSAGE, MOST_ATTRIBUTES, MOST_CRUMBS = 20_000, 5_000, 10_000, 30
 LONGEST_TITLE = 200
@@ -30,19 +25,14 @@ ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"})
 FACTS = ("level", "environment", "release", "service", "host", "platform", "platform_version", "sdk_version", "method")
 
 
-def write(house: "House", who: Principal, *, project_id: int, group_id: int, link: str | None = None) -> str:
-    """Return the group as Markdown; `link` is where it is shown."""
-    group = finding.get(house, who, project_id=project_id, group_id=group_id)
-    project = projects.get(house, who, project_id=project_id)
-    places = releases.of_group(house, group)
+def written(project: Project, group: Group, places: Places, newest: EventRow | None, link: str) -> str:
+    """Return a group as Markdown. `newest` is its newest event, None when that is gone; `link` is where it is shown."""
     lines = [f"# {inline(group.error_type or 'Error')}", "", *fenced((group.error_message or "")[:MOST_MESSAGE])]
     lines += [f"- Project: {inline(project.name)}", f"- State: {state(group)}"]
     lines += [f"- Events: {group.occurrence_count}", f"- Users: about {group.user_count}"]
     lines += [f"- First seen: {times.show(group.first_seen)}", f"- Last seen: {times.show(group.last_seen)}"]
     lines += [f"- {said}" for said in (named("Releases", places.releases), named("Environments", places.environments))]
-    lines += [f"- Link: {link}"] if link else []
-    sample = newest(house, who, group)
-    lines += ["", *(event(sample) if sample else ["Its newest event is no longer stored."])]
+    lines += [f"- Link: {link}", "", *(event(newest) if newest else ["Its newest event is no longer stored."])]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -54,7 +44,7 @@ def state(group: Group) -> str:
     return f"{group.status}, seen again after it was resolved" if group.regressed_at else group.status
 
 
-def named(title: str, places: list[releases.Seen]) -> str:
+def named(title: str, places: list[Seen]) -> str:
     """List the last places; the number of others is told."""
     shown = places[-MOST_PLACES:]
     texts = [f"{inline(one.name) if one.name else 'none'} ({one.rows})" for one in shown]
@@ -95,18 +85,6 @@ def breadcrumbs(value: Any) -> list[str]:
         text = " ".join(str(part) for part in parts if part is not None)
         lines.append(" ".join(text.split())[:500])
     return lines
-
-
-def newest(house: "House", who: Principal, group: Group) -> EventRow | None:
-    """Return the group's newest event; None when retention took it."""
-    if not group.sample_log_id:
-        return None
-    try:
-        return events.get(house, who, project_id=group.project_id, log_id=group.sample_log_id)
-    except Refusal as refusal:
-        if refusal.kind is not Kind.NOT_FOUND:
-            raise
-        return None
 
 
 def inline(text: str) -> str:

@@ -12,7 +12,6 @@ from headrace.core.events.fingerprint import Reason
 from headrace.core.groups import finding
 from headrace.core.groups.marks import readable, reason_of
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
 from headrace.core.schema.groups import error_fingerprints
 from headrace.eventstore.drain import Sample
 from headrace.eventstore.queries import EventRow
@@ -51,9 +50,12 @@ def explain(house: "House", who: Principal, *, project_id: int, group_id: int) -
 
 def worked_out(house: "House", who: Principal, row: sa.Row[Any]) -> str | None:
     """Return the reason of a fingerprint that is older than the keeping of reasons; None when its event is gone."""
-    sample = sample_of(house, who, row.project_id, row.sample_log_id)
-    made = sample is not None and fingerprint.of(readable(sample), row.version) == row.fingerprint
-    return reason_of(sample, row.version) if made and sample is not None else None
+    event = events.find(house, who, project_id=row.project_id, log_id=row.sample_log_id)
+    if event is None:
+        return None
+    sample = as_sample(event)
+    made = fingerprint.of(readable(sample), row.version) == row.fingerprint
+    return reason_of(sample, row.version) if made else None
 
 
 def because(row: sa.Row[Any], reason: str | None) -> Because:
@@ -66,15 +68,6 @@ def because(row: sa.Row[Any], reason: str | None) -> Because:
         last_seen=row.last_seen,
         reason=None if reason is None else msgspec.json.decode(reason, type=Reason),
     )
-
-
-def sample_of(house: "House", who: Principal, project_id: int, log_id: str) -> Sample | None:
-    try:
-        return as_sample(events.get(house, who, project_id=project_id, log_id=log_id))
-    except Refusal as refusal:
-        if refusal.kind is not Kind.NOT_FOUND:
-            raise
-        return None
 
 
 def as_sample(row: EventRow) -> Sample:

@@ -239,8 +239,10 @@ def resolve(call: Incoming, project_id: ProjectId, id: Id, data: JSONBody[Resolu
 def as_markdown(call: Incoming, project_id: ProjectId, id: Id) -> str:  # noqa: A002
     """Return the group as Markdown, for a ticket or a language model."""
     project = projects.get(call.house, call.who, project_id=project_id)
-    link = f"{site.base(call)}/ui/projects/{project.slug}/errors/{id}"
-    return markdown.write(call.house, call.who, project_id=project_id, group_id=id, link=link)
+    group = finding.get(call.house, call.who, project_id=project_id, group_id=id)
+    places, newest = releases.of_group(call.house, group), finding.newest(call.house, call.who, group)
+    link = f"{site.base(call)}/ui/projects/{project.slug}/errors/{group.id}"
+    return markdown.written(project, group, places, newest, link)
 
 
 @get(f"{PATH}/hours", opt=READING, tags=TAGS, sync_to_thread=True)

@@ -6,10 +6,9 @@ from litestar import get, patch
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET
 
-from headrace.core.events import read
 from headrace.core.groups import finding, series, triage
 from headrace.core.groups.record import Group
-from headrace.core.refusals import Refusal, invalid
+from headrace.core.refusals import invalid
 from headrace.core.rules import LARGEST
 from headrace.doors.ledger import shapes
 from headrace.doors.ledger.filters import Limit, Offset, ProjectId
@@ -55,12 +54,7 @@ def list_all(
 def get_one(call: Incoming, project_id: ProjectId, id: Id) -> shapes.GroupDetail:  # noqa: A002  The contract's name.
     """Return a group with one of its logs and its last 24 hours."""
     group = finding.get(call.house, call.who, project_id=project_id, group_id=id)
-    sample = None
-    if group.sample_log_id:
-        try:
-            sample = read.get(call.house, call.who, project_id=project_id, log_id=group.sample_log_id)
-        except Refusal:
-            sample = None  # Retention took the log; the group outlives it.
+    sample = finding.newest(call.house, call.who, group)
     hours = series.sparkline(call.house, group).hours
     return shapes.GroupDetail(
         group=shown(group),
