@@ -60,9 +60,7 @@ def start_plan(house: House, who: Principal, *, plan: Any, success_url: Any, can
     known = customer(house, who)
     if order.provider == "local":
         return _kept(house, who, order, f"{base}/ui/checkout/{order.id}")
-    price_id = prices.entries(house.settings).get(order.item)
-    if price_id is None:
-        raise invalid("plan", "price", text=f"There is no price for the plan {order.item}")
+    price_id = prices.of_plan(house.settings, order.item)
     session_id, url = remote.start(house, order, price_id=price_id, customer=known.external_id)
     return _kept(house, who, msgspec.structs.replace(order, id=session_id), url)
 

@@ -22,13 +22,13 @@ from headrace.core.billing.records import (
 from headrace.core.house import House
 from headrace.core.identity import organizations
 from headrace.core.people.records import ID
+from headrace.core.rules import LARGEST
 from headrace.core.schema.billing import checkouts, customers, invoices, subscriptions
-from headrace.kit.times import SECOND
+from headrace.kit.times import LAST, SECOND
 
-LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 2_048
-# The year 10000, which no text of a time can hold.
-LATEST_SECONDS = 253_402_300_800
+# Beyond it no text of a time can say it.
+LATEST_SECONDS = LAST // SECOND
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,24 +66,11 @@ def paid(house: House, connection: sa.Connection, organization_id: int, event: E
     _complete(connection, organization_id, about)
     if about.get("payment_status", "paid") == "unpaid":
         return "ignored"
-    payment = {
-        "session_id": about["id"],
-        "amount": _amount(about.get("amount_total")),
-        "currency": _text(about.get("currency"), 3),
-        "timestamp": event.created_at // SECOND,
-    }
-    return _noted(house, connection, organization_id, about, {"last_payment": payment})
+    return _noted(house, connection, organization_id, event, "last_payment")
 
 
 def unpaid(house: House, connection: sa.Connection, organization_id: int, event: Event) -> str:
-    about = event.object
-    error = {
-        "session_id": about["id"],
-        "amount": _amount(about.get("amount_total")),
-        "currency": _text(about.get("currency"), 3),
-        "timestamp": event.created_at // SECOND,
-    }
-    return _noted(house, connection, organization_id, about, {"last_payment_error": error})
+    return _noted(house, connection, organization_id, event, "last_payment_error")
 
 
 def subscribed(house: House, connection: sa.Connection, organization_id: int, event: Event) -> str:
@@ -190,12 +177,19 @@ EFFECTS: dict[str, Effect] = {
 }
 
 
-def _noted(
-    house: House, connection: sa.Connection, organization_id: int, about: Mapping[str, Any], meta: Mapping[str, Any]
-) -> str:
+def _noted(house: House, connection: sa.Connection, organization_id: int, event: Event, name: str) -> str:
+    """Keep what a checkout came to in the record of the person that it is for."""
+    about = event.object
     person = about.get("client_reference_id") or _object(about.get("metadata")).get("user_id")
     if not isinstance(person, str) or not ID.fullmatch(person):
         return "ignored"
+    payment = {
+        "session_id": about["id"],
+        "amount": _amount(about.get("amount_total")),
+        "currency": _text(about.get("currency"), 3),
+        "timestamp": event.created_at // SECOND,
+    }
+    meta = {name: payment}
     done = people.merge_meta(house, connection, organization_id=organization_id, person_id=person, meta=meta)
     return "applied" if done else "ignored"
 
@@ -237,5 +231,5 @@ def _amount(value: Any) -> int:
 
 
 def _time(value: Any) -> int | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < LATEST_SECONDS
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LATEST_SECONDS
     return value * SECOND if good else None

@@ -55,7 +55,7 @@ def parsed(body: bytes) -> Event:
         not ids
         or isinstance(created, bool)
         or not isinstance(created, int)
-        or not 0 <= created < effects.LATEST_SECONDS
+        or not 0 <= created <= effects.LATEST_SECONDS
     ):
         raise wrong
     return Event(id=known, type=kind, created_at=created * SECOND, object=about, source="stripe")

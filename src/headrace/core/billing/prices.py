@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headrace.core.refusals import Refusal, invalid
 from headrace.core.settings import SettingError, Settings
 
 AMOUNT = re.compile(r"([0-9]{1,12}) ([a-zA-Z]{3})")
@@ -41,6 +42,18 @@ def local(settings: Settings, item: str) -> Price | None:
     if found is not None:
         return Price(int(found[1]), found[2].lower())
     return None if known else Price(None, settings.currency.lower())
+
+
+def of_plan(settings: Settings, plan: str) -> str:
+    """Return the Stripe price of a plan, or refuse one that has none."""
+    price_id = entries(settings).get(plan)
+    if price_id is None:
+        raise unpriced(plan)
+    return price_id
+
+
+def unpriced(plan: str) -> Refusal:
+    return invalid("plan", "price", text=f"There is no price for the plan {plan}")
 
 
 def plan_of(settings: Settings, price_id: str) -> str | None:

@@ -10,7 +10,7 @@ from headrace.core.billing.customers import customer, require_biller
 from headrace.core.billing.records import GOOD, OVER, PLANS, Subscription, subscription_of
 from headrace.core.house import House
 from headrace.core.principal import Principal
-from headrace.core.refusals import conflict, invalid, not_found
+from headrace.core.refusals import conflict, not_found
 from headrace.core.schema.billing import subscriptions
 from headrace.kit.times import DAY
 
@@ -33,9 +33,7 @@ def subscribe(house: House, who: Principal, *, plan: Any, payment_method_id: Any
     known = customer(house, who)
     if house.settings.billing == "local":
         return _ordered(house, who, chosen)
-    price_id = prices.entries(house.settings).get(chosen)
-    if price_id is None:
-        raise invalid("plan", "price", text=f"There is no price for the plan {chosen}")
+    price_id = prices.of_plan(house.settings, chosen)
     about = remote.subscribe(
         house,
         organization_id=who.organization_id,
@@ -151,7 +149,7 @@ def _free(house: House, who: Principal) -> Subscription:
 def _ordered(house: House, who: Principal, plan: str) -> Subscription:
     price = prices.local(house.settings, plan)
     if price is None:
-        raise invalid("plan", "price", text=f"There is no price for the plan {plan}")
+        raise prices.unpriced(plan)
     with house.db.write() as connection:
         _check_none(connection, who, paid_alone=True)
         external_id, told = local.subscribed(house, who.organization_id, plan, price)

@@ -10,7 +10,7 @@ from headrace.core.groups import activity, counts, marks, news, releases, states
 from headrace.core.groups.finding import COLUMNS
 from headrace.core.groups.gathered import Part, gather
 from headrace.core.groups.marks import Read, Told, chunks
-from headrace.core.groups.record import Group, group_of
+from headrace.core.groups.record import OPEN, Group, group_of
 from headrace.core.limits import quota
 from headrace.core.schema import folded_segments, projects
 from headrace.core.schema.groups import error_groups, group_activity
@@ -41,13 +41,6 @@ CHANGE = (
     .where(error_groups.c.id == sa.bindparam("of_group"))
     .values({name: sa.bindparam(f"new_{name}") for name in CHANGED})
 )
-OPEN: dict[str, Any] = {
-    "status": "unresolved",
-    "resolved_at": None,
-    "resolved_in_release": None,
-    "muted_until": None,
-    "mute_rule": None,
-}
 
 
 def nothing(_: Iterable[int]) -> Mapping[int, Sample]:
@@ -156,7 +149,7 @@ def change(  # noqa: PLR0917  Called from above only.
         turn = states.turn(group, some, orders.get(group.project_id, {}), reached)
         row = counted(group, some, reached) | {"updated_at": now}
         if turn is not None:
-            row |= OPEN | {"regressed_at": turn.at}
+            row |= {**OPEN, "regressed_at": turn.at}
             lines.append(activity.system_line(group.organization_id, group_id, turn.kind, now, turn.data))
         rows.append({"of_group": group_id} | {f"new_{name}": row[name] for name in CHANGED})
         kind = "new" if group_id in fresh else turn.news if turn is not None else None

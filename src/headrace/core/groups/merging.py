@@ -13,8 +13,8 @@ from headrace.core import audit, projects, rules
 from headrace.core.groups import activity, counts, finding
 from headrace.core.groups.finding import COLUMNS, find, find_itself
 from headrace.core.groups.marks import alone
-from headrace.core.groups.record import Group, group_of
-from headrace.core.groups.triage import PLAIN, require_write
+from headrace.core.groups.record import OPEN, Group, group_of
+from headrace.core.groups.triage import require_write
 from headrace.core.principal import Principal
 from headrace.core.refusals import conflict, invalid
 from headrace.core.schema.groups import error_fingerprints, error_groups
@@ -63,7 +63,7 @@ def unmerge(house: "House", who: Principal, *, project_id: int, group_id: int, m
             .where(MARKS.group_id == target.id, MARKS.origin_id == source.id)
             .values(group_id=source.id)
         )
-        values = {**PLAIN, "merged_into": None, "status": "unresolved"}
+        values = {**OPEN, "merged_into": None}
         connection.execute(sa.update(error_groups).where(error_groups.c.id == source.id).values(values))
         recorded(connection, house, who, target.id, "unmerged", [source.id])
         activity.record(connection, house, who, source.id, "unmerged", {"from": target.id})

@@ -1,11 +1,17 @@
 """The records of an error group, and how a row becomes one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 STATUSES = ("unresolved", "resolved", "ignored", "muted")
+# What no state keeps of the one before, and a group that is open again.
+PLAIN: Mapping[str, Any] = dict.fromkeys(
+    ("resolved_at", "resolved_in_release", "regressed_at", "muted_until", "mute_rule")
+)
+OPEN: Mapping[str, Any] = {**PLAIN, "status": "unresolved"}
 
 
 class MuteRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

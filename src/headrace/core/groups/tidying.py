@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from headrace.core.groups import activity, news, releases, series
-from headrace.core.groups.fold import OPEN
+from headrace.core.groups.record import OPEN
 from headrace.core.schema import folded_segments
 from headrace.core.schema.groups import (
     error_fingerprints,

@@ -10,7 +10,7 @@ from headrace.core import audit, projects, rules
 from headrace.core.groups import activity, releases
 from headrace.core.groups.finding import COLUMNS, a_status, find
 from headrace.core.groups.gathered import Span
-from headrace.core.groups.record import Group, MuteRule, group_of
+from headrace.core.groups.record import PLAIN, Group, MuteRule, group_of
 from headrace.core.identity import members
 from headrace.core.principal import Principal
 from headrace.core.refusals import forbidden, invalid
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 LONGEST_RELEASE = 255
 MOST_EVENTS, MOST_USERS, MOST_MINUTES = 1_000_000, 1_000_000, 7 * 24 * 60
 LONGEST_MUTE = 366 * times.DAY
-# What no state keeps of the one before.
-PLAIN: Mapping[str, Any] = {
-    "resolved_at": None,
-    "resolved_in_release": None,
-    "regressed_at": None,
-    "muted_until": None,
-    "mute_rule": None,
-}
 
 
 def set_status(

@@ -1,11 +1,9 @@
 """Callbacks: the answer about a job, sent to the `callback_url` that it brought, and events about jobs that ended."""
 
-import hashlib
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from yarl import URL
 
 from headrace.core import jobs, keys
 from headrace.core.house import House
@@ -13,12 +11,11 @@ from headrace.core.jobs.states import SUCCEEDED
 from headrace.core.principal import Principal
 from headrace.core.schema.webhooks import secrets
 from headrace.core.webhooks.emitting import enqueue_delivery, enqueue_message, store_message, subscribers
-from headrace.core.webhooks.records import CALLBACK, Delivery, fresh, require
+from headrace.core.webhooks.records import Delivery, fresh, require
 from headrace.kit.keys import signing_secret
 from headrace.kit.times import SECOND, show
 
 JOB_SUCCEEDED, JOB_FAILED = "job.succeeded", "job.failed"
-LONGEST_LANE = 120
 # Receivers of many products refuse more; of a larger result an event names the job alone.
 EVENT_BYTES = 20 << 10
 
@@ -37,7 +34,7 @@ def callback(
 
     Signed with the `signing_secret` of the key `key_id`, else with the organization's.
     """
-    own_secret(house, connection, organization_id)
+    sealed_secret(house, connection, organization_id)
     message_id = fresh("evt", house.clock())
     store_message(house, connection, organization_id=organization_id, message_id=message_id, event=event, body=body)
     return enqueue_delivery(
@@ -47,16 +44,8 @@ def callback(
         message_id=message_id,
         event=event,
         url=url,
-        lane=lane_of(url),
-        kind=CALLBACK,
         key_id=key_id,
     )
-
-
-def lane_of(url: str) -> str:
-    """The URL's origin; a long one by its hash."""
-    origin = str(URL(url).origin())
-    return origin if len(origin) <= LONGEST_LANE else hashlib.sha256(origin.encode()).hexdigest()
 
 
 def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
@@ -111,7 +100,7 @@ def organization_secret(house: House, who: Principal) -> str:
     """Return the secret that signs callbacks of jobs which no key made, making it at the first question."""
     require(who, "write")
     with house.db.write() as connection:
-        return own_secret(house, connection, who.organization_id)
+        return opened(house, sealed_secret(house, connection, who.organization_id), who.organization_id)
 
 
 def callback_secret(house: House, connection: sa.Connection, *, organization_id: int, key_id: int | None) -> str:
@@ -120,13 +109,12 @@ def callback_secret(house: House, connection: sa.Connection, *, organization_id:
         found = keys.signing_secret(house, connection, organization_id=organization_id, key_id=key_id)
         if found is not None:
             return found
-    sealed = connection.execute(_secret_of(organization_id)).scalar_one()
-    return house.keyring.unseal(sealed, _place(organization_id)).decode()
+    return opened(house, connection.execute(_secret_of(organization_id)).scalar_one(), organization_id)
 
 
-def own_secret(house: House, connection: sa.Connection, organization_id: int) -> str:
-    """The organization's secret; made in this transaction when it has none."""
-    sealed = connection.execute(_secret_of(organization_id)).scalar()
+def sealed_secret(house: House, connection: sa.Connection, organization_id: int) -> bytes:
+    """The organization's secret as it is stored; made in this transaction when it has none."""
+    sealed: bytes | None = connection.execute(_secret_of(organization_id)).scalar()
     if sealed is None:
         values = {
             "organization_id": organization_id,
@@ -135,6 +123,10 @@ def own_secret(house: House, connection: sa.Connection, organization_id: int) ->
         }
         connection.execute(house.db.insert(secrets).values(values).on_conflict_do_nothing())
         sealed = connection.execute(_secret_of(organization_id)).scalar_one()
+    return sealed
+
+
+def opened(house: House, sealed: bytes, organization_id: int) -> str:
     return house.keyring.unseal(sealed, _place(organization_id)).decode()
 
 

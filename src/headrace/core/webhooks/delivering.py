@@ -59,14 +59,12 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     round: int
-    organization_id: int
     endpoint_id: str | None
     event: str
     url: str
     body: bytes
     secrets: list[bytes]
     headers: dict[str, str]
-    attempts: int
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,14 +172,12 @@ def _parcel(row: sa.Row[Any], url: str, secrets: list[str], headers: dict[str, s
     return Parcel(
         id=row.id,
         round=row.round,
-        organization_id=row.organization_id,
         endpoint_id=row.endpoint_id,
         event=row.event,
         url=url,
         body=row.body,
         secrets=[signing.key(secret) for secret in secrets],
         headers=headers,
-        attempts=row.attempts,
     )
 
 

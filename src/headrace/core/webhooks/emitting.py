@@ -1,21 +1,23 @@
 """Events become messages, and messages deliveries and jobs, inside the transaction of what happened."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from yarl import URL
 
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.schema.webhooks import deliveries, endpoints, messages
 from headrace.core.webhooks.events import subscribed
-from headrace.core.webhooks.records import PENDING, WEBHOOK, Delivery, fresh
+from headrace.core.webhooks.records import CALLBACK, PENDING, WEBHOOK, Delivery, fresh
 from headrace.kit.times import show
 
 DELIVER = "webhook.deliver"
-
+LONGEST_LANE = 120
 
 # Prepared once: it is asked wherever anything happens, and mostly nobody listens.
 ACTIVE: sa.Select[Any] = (
@@ -66,8 +68,6 @@ def enqueue_message(
             message_id=event_id,
             event=event,
             url=row.url,
-            lane=row.id,
-            kind=WEBHOOK,
             endpoint_id=row.id,
         )
         for row in receivers
@@ -89,17 +89,15 @@ def enqueue_delivery(
     message_id: str,
     event: str,
     url: str,
-    lane: str,
-    kind: str,
     endpoint_id: str | None = None,
     key_id: int | None = None,
 ) -> Delivery:
-    """Put in one delivery of a stored message, and its job; those in flight are counted by `lane`."""
+    """Put in one delivery of a stored message, and its job; one without an endpoint is a callback."""
     now = house.clock()
     values = {
         "id": fresh("msg", now),
         "organization_id": organization_id,
-        "kind": kind,
+        "kind": CALLBACK if endpoint_id is None else WEBHOOK,
         "endpoint_id": endpoint_id,
         "message_id": message_id,
         "event": event,
@@ -112,19 +110,26 @@ def enqueue_delivery(
         "next_attempt_at": now,
     }
     row = connection.execute(deliveries.insert().returning(deliveries), values).one()
-    enqueue_job(house, connection, row, lane)
+    enqueue_job(house, connection, row)
     return delivery_of(row)
 
 
-def enqueue_job(house: House, connection: sa.Connection, row: sa.Row[Any], lane: str) -> None:
+def enqueue_job(house: House, connection: sa.Connection, row: sa.Row[Any]) -> None:
+    """Put in the job of a delivery's round; those in flight are counted by endpoint, of callbacks by origin."""
     jobs.enqueue(
         house,
         connection,
         kind=DELIVER,
         organization_id=row.organization_id,
         payload={"delivery": row.id, "round": row.round},
-        lane=lane,
+        lane=row.endpoint_id or origin_of(row.url),
     )
+
+
+def origin_of(url: str) -> str:
+    """The URL's origin; a long one by its hash."""
+    origin = str(URL(url).origin())
+    return origin if len(origin) <= LONGEST_LANE else hashlib.sha256(origin.encode()).hexdigest()
 
 
 def delivery_of(row: sa.Row[Any]) -> Delivery:

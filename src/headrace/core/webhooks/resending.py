@@ -10,9 +10,8 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import conflict
 from headrace.core.schema.webhooks import deliveries, endpoints
 from headrace.core.webhooks import deliveries as log
-from headrace.core.webhooks.callbacks import lane_of
 from headrace.core.webhooks.emitting import delivery_of, enqueue_job
-from headrace.core.webhooks.records import CALLBACK, FAILED, PENDING, Delivery, found, require
+from headrace.core.webhooks.records import FAILED, PENDING, Delivery, found, require
 
 RESEND = "webhook.resend"
 # Of one transaction: others want to write too.
@@ -100,5 +99,5 @@ def _again(house: House, connection: sa.Connection, row: sa.Row[Any]) -> sa.Row[
     values = {"status": PENDING, "round": row.round + 1, "next_attempt_at": house.clock()}
     changed = sa.update(deliveries).where(deliveries.c.id == row.id).values(values).returning(deliveries)
     fresh = connection.execute(changed).one()
-    enqueue_job(house, connection, fresh, lane_of(row.url) if row.kind == CALLBACK else row.endpoint_id)
+    enqueue_job(house, connection, fresh)
     return fresh
