@@ -46,6 +46,9 @@ class Hand:
         kind = self.house.part(jobs.Kinds)[job.kind]
         return self.write(outcome.failed(kind, job, self.name, error)).get(job.id)
 
+    def release(self, job: Job) -> str | None:
+        return self.write(outcome.released(job, self.name)).get(job.id)
+
 
 def add(house: House, kind: str = "plain", **more: Any) -> Job:
     return jobs.submit(house, **{"kind": kind, "organization_id": ORGANIZATION, "payload": None} | more)

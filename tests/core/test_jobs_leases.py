@@ -93,7 +93,7 @@ def test_jobs_given_back_cost_no_try(house: House) -> None:
     job = add(house)
     hand = Hand(house)
     (held,) = hand.take()
-    leases.release(house, "w1", [held])
+    assert hand.release(held) == "ready"
     back = now(house, job)
     assert (back.state, back.attempt, back.tries) == ("ready", 1, 4)
     assert hand.succeed(held) is None
@@ -177,6 +177,13 @@ def test_the_lead_is_one_process_at_a_time(house: House, clock: FakeClock) -> No
     assert (scheduler.lead(house, "w2"), scheduler.lead(house, "w1")) == (True, False)
     scheduler.resign(house, "w2")
     assert scheduler.lead(house, "w1")
+    untils = []
+    for seconds in (0, 3, 0.5):
+        clock.advance(seconds)
+        assert (scheduler.lead(house, "w1"), scheduler.lead(house, "w2")) == (True, False)
+        with house.db.read() as connection:
+            untils.append(connection.execute(sa.select(schema.job_leaders.c.until)).scalar_one())
+    assert untils == [untils[0], untils[0], clock.now + scheduler.LEAD_US], "it is written once in a third of its time"
 
 
 @pytest.mark.parametrize(("missed", "runs"), [("once", 1), ("skip", 0), ("all", 3)])

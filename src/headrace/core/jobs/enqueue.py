@@ -17,7 +17,7 @@ from headrace.kit.times import MILLISECOND, SECOND
 # A point of priority is worth this much waiting: HIGH overtakes what LOW enqueued up to 30 minutes before, and nothing
 # waits for ever.
 POINT_US = 30 * SECOND
-LONGEST = {"name": 128, "view": 16, "lane": 128, "callback_url": 2048, "unique": 255, "batch": 64}
+LONGEST = {"name": 128, "view": 16, "lane": 128, "callback_url": 2048, "unique": 255}
 
 
 def enqueue(
@@ -37,15 +37,16 @@ def enqueue(
     view: str | None = None,
     callback_url: str | None = None,
     unique: str | None = None,
-    batch: str | None = None,
+    encoded: bytes | None = None,
 ) -> Job:
     """Put one job into the caller's transaction. With `unique`: the job that has it already, if there is one.
 
-    `lane` is what fairness and `per_lane` count by, inside the organization; `tries` are the kind's unless given.
+    `lane` is what fairness and `per_lane` count by, inside the organization; `tries` are the kind's unless given;
+    `encoded` is the payload as JSON where the caller has it.
     LookupError for an unknown kind.
     """
-    text = _payload(payload)
-    _bounded(name=name, view=view, lane=lane, callback_url=callback_url, unique=unique, batch=batch)
+    text = _text(msgspec.json.encode(payload) if encoded is None else encoded)
+    _bounded(name=name, view=view, lane=lane, callback_url=callback_url, unique=unique)
     if not 0 <= priority <= PRIORITIES:
         raise invalid("priority", f"must be 0-{PRIORITIES}")
     now = house.clock()
@@ -68,7 +69,6 @@ def enqueue(
         "created_at": now,
         "ord": order(due, priority),
         "unique_key": unique,
-        "batch": batch,
     }
     job_id = _inserted(connection, values)
     if job_id is None:
@@ -124,8 +124,7 @@ def token_at(time: int) -> str:
     return f"{max(0, time // MILLISECOND):012x}"
 
 
-def _payload(payload: Any) -> str:
-    encoded = msgspec.json.encode(payload)
+def _text(encoded: bytes) -> str:
     if len(encoded) > PAYLOAD_BYTES:
         raise invalid("payload", f"must be at most {PAYLOAD_BYTES} bytes as JSON")
     return encoded.decode()

@@ -117,7 +117,7 @@ class Keeper:
             return
         kept = leases.renew(self.house, self.engine.worker, [one.job.id for one in held])
         for one in held:
-            if kept.get(one.job.id, (0, ""))[0] != one.job.attempt and not one.settled:
+            if kept.get(one.job.id) != one.job.attempt and not one.settled:
                 log.warning("Job %s is another worker's by now; what it does here comes to nothing", one.job.fence)
                 self.house.counters.add("jobs_leases_lost_total")
                 self.engine.halt(one, LOST)

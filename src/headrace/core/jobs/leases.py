@@ -13,7 +13,7 @@ from headrace.core.house import House
 from headrace.core.jobs import outcome, workers
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.outcome import Progress
-from headrace.core.jobs.record import Job, Kinds
+from headrace.core.jobs.record import Kinds
 from headrace.core.jobs.settle import settle
 from headrace.core.jobs.statements import run
 from headrace.kit.times import SECOND
@@ -37,14 +37,14 @@ def lease_us(house: House) -> int:
     return house.settings.jobs_lease_seconds * SECOND
 
 
-def renew(house: House, worker: str, ids: Sequence[int]) -> dict[int, tuple[int, str]]:
-    """Extend the leases of these jobs. Returns attempt and state of each; those that are missing are lost."""
+def renew(house: House, worker: str, ids: Sequence[int]) -> dict[int, int]:
+    """Extend the leases of these jobs. Returns the attempt of each; those that are missing are lost."""
     until = house.clock() + lease_us(house)
 
-    def extend(connection: sa.Connection) -> dict[int, tuple[int, str]]:
-        text = RENEW + sql.SOME[connection.dialect.name] + " RETURNING id, attempt, state"
+    def extend(connection: sa.Connection) -> dict[int, int]:
+        text = RENEW + sql.SOME[connection.dialect.name] + " RETURNING id, attempt"
         rows = run(connection, text, until=until, worker=worker, ids=sql.some(connection, list(ids))).fetchall()
-        return {row[0]: (row[1], row[2]) for row in rows}
+        return {row[0]: row[1] for row in rows}
 
     return house.db.submit(extend)
 
@@ -97,10 +97,3 @@ def reap(house: House) -> int:
         log.warning("%s jobs of lost workers were taken back", found)
         house.counters.add("jobs_reaped_total", (), found)
     return found
-
-
-def release(house: House, worker: str, held: Sequence[Job]) -> None:
-    """Give jobs back that this worker will not finish, so that others begin at once."""
-    given = [outcome.released(job, worker) for job in held]
-    if given:
-        house.db.submit(lambda connection: settle(house, connection, given))

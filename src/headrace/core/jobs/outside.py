@@ -11,7 +11,7 @@ from headrace.core.jobs import outcome
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.enqueue import lane_of
 from headrace.core.jobs.outcome import Outcome, Progress, clean
-from headrace.core.jobs.record import Job, Kind, Kinds, Leased, NonRetryable, Retry
+from headrace.core.jobs.record import Job, Kind, Kinds, NonRetryable, Retry
 from headrace.core.jobs.settle import settle
 from headrace.core.jobs.statements import job_of, run
 from headrace.core.refusals import conflict
@@ -22,15 +22,16 @@ GONE = "The job is no longer this worker's: its lease ended, or it is over"
 MOST = 100
 LONGEST_SECONDS = 3_600.0
 
-PICK = "SELECT id FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
+WAITING = "FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
+PICK = f"SELECT ord, id {WAITING} AND name = :name ORDER BY ord, id LIMIT :many"
 TAKE = f"{sql.TAKING} WHERE state = 'ready' AND id "
 HELD = "SELECT count(*) FROM jobs WHERE state IN ('running', 'cancelling') AND kind = :kind AND lane = :lane"
 GIVE = """UPDATE jobs SET worker = :other, lease_until = :until
 WHERE id = :id AND attempt = :attempt AND worker = :worker AND state = 'running' RETURNING id"""
-MINE = f"SELECT {sql.COLUMNS} FROM jobs WHERE {sql.MINE}"
-EXTEND = f"UPDATE jobs SET lease_until = :until WHERE {sql.MINE} RETURNING {sql.COLUMNS}"
+THEIRS = f"{sql.MINE} AND organization_id = :organization_id"
+EXTEND = f"UPDATE jobs SET lease_until = :until WHERE {THEIRS} RETURNING {sql.COLUMNS}"
 SAY = f"""UPDATE jobs SET lease_until = :until, progress_done = :done, progress_total = :total,
-progress_message = :message WHERE {sql.MINE} RETURNING {sql.COLUMNS}"""
+progress_message = :message WHERE {THEIRS} RETURNING {sql.COLUMNS}"""
 
 
 def lease(
@@ -38,28 +39,28 @@ def lease(
     *,
     kind: str,
     organization_id: int,
-    names: Sequence[str],
+    name: str,
     worker: str,
     limit: int,
     seconds: float,
-    most_held: int | None = None,
-) -> list[Leased]:
-    """Take up to `limit` ready jobs of these names, most urgent first, for `seconds`.
+    most_held: int,
+) -> list[Job]:
+    """Take up to `limit` ready jobs of a name, most urgent first, for `seconds`.
 
-    They are looked for in the organization's own lane and in the lanes that bear their names. With `most_held` no more
-    are taken than leave that many held in each of these lanes.
+    They are looked for in the organization's own lane and in the one that bears their name; no more are taken than
+    leave `most_held` of them held in each of these.
     """
-    if not anything(house, kind=kind, organization_id=organization_id, names=names):
+    if not anything(house, kind=kind, organization_id=organization_id, names=[name]):
         return []  # Most polls find nothing, and need not wait for the writer.
     now = house.clock()
     until = now + round(min(seconds, LONGEST_SECONDS) * SECOND)
-    lanes = _lanes(organization_id, names)
+    lanes = _lanes(organization_id, [name])
 
     def take(connection: sa.Connection) -> list[Job]:
-        free = limit if most_held is None else min(limit, most_held - _most_held(connection, kind, lanes))
+        free = min(limit, most_held - _most_held(connection, kind, lanes))
         if free <= 0:
             return []
-        ids = _picked(connection, kind, lanes, names, min(free, MOST))
+        ids = _picked(connection, kind, lanes, name, min(free, MOST))
         if not ids:
             return []
         text = TAKE + sql.SOME[connection.dialect.name] + f" RETURNING {sql.COLUMNS}"
@@ -67,13 +68,13 @@ def lease(
         place = {job_id: number for number, job_id in enumerate(ids)}
         return sorted((job_of(row) for row in rows), key=lambda job: place[job.id])
 
-    return [Leased(job, job.fence) for job in house.db.submit(take)]
+    return house.db.submit(take)
 
 
 def anything(house: House, *, kind: str, organization_id: int, names: Sequence[str]) -> bool:
     """Tell whether a job of these names may be ready, by one look at an index."""
     with house.db.read() as connection:
-        look = f"{PICK} LIMIT 1"
+        look = f"SELECT 1 {WAITING} LIMIT 1"
         return any(run(connection, look, kind=kind, lane=lane).fetchone() for lane in _lanes(organization_id, names))
 
 
@@ -97,22 +98,12 @@ def hand_over(house: House, *, fence: str, worker: str, to: str, seconds: float)
     return house.db.submit(lambda connection: run(connection, GIVE, **values).fetchone() is not None)
 
 
-def _picked(connection: sa.Connection, kind: str, lanes: list[str], names: Sequence[str], limit: int) -> list[int]:
+def _picked(connection: sa.Connection, kind: str, lanes: list[str], name: str, limit: int) -> list[int]:
     found: list[Any] = []
-    values = {f"name_{letter}": name for letter, name in zip(_letters(len(names)), names, strict=True)}
-    wanted = ", ".join(f":{name}" for name in values)
-    text = PICK + f" AND name IN ({wanted}) ORDER BY ord, id LIMIT :many" + sql.SKIP[connection.dialect.name]
-    text = text.replace("SELECT id", "SELECT ord, id")
+    text = PICK + sql.SKIP[connection.dialect.name]
     for lane in lanes:
-        found += run(connection, text, kind=kind, lane=lane, many=limit, **values).fetchall()
-    return [row[1] for row in sorted(tuple(row) for row in found)[:limit]]
-
-
-def _letters(many: int) -> list[str]:
-    """Name parameters: letters alone, since a name with digits is not marked as one."""
-    return [
-        "abcdefghijklmnopqrstuvwxyz"[number // 26] + "abcdefghijklmnopqrstuvwxyz"[number % 26] for number in range(many)
-    ]
+        found += run(connection, text, kind=kind, lane=lane, name=name, many=limit).fetchall()
+    return [row[1] for row in sorted(found)[:limit]]
 
 
 def heartbeat(
@@ -121,21 +112,16 @@ def heartbeat(
     fence: str,
     worker: str,
     seconds: float,
+    organization_id: int,
     progress: Progress | None = None,
-    organization_id: int | None = None,
 ) -> Job:
     """Hold a job for `seconds` from now. Its state says whether somebody cancelled it. Refused (conflict) when lost."""
     until = house.clock() + round(min(seconds, LONGEST_SECONDS) * SECOND)
-
-    def extend(connection: sa.Connection) -> Job:
-        _held(connection, fence, worker, organization_id)
-        values = _fenced(fence, worker)
-        if progress is None:
-            return job_of(run(connection, EXTEND, until=until, **values).fetchone())
-        said = {"done": progress.done, "total": progress.total, "message": clean(progress.message or "") or None}
-        return job_of(run(connection, SAY, until=until, **said, **values).fetchone())
-
-    return house.db.submit(extend)
+    text, values = EXTEND, _fenced(fence, worker, organization_id) | {"until": until}
+    if progress is not None:
+        text, message = SAY, clean(progress.message or "") or None
+        values |= {"done": progress.done, "total": progress.total, "message": message}
+    return house.db.submit(lambda connection: _mine(run(connection, text, **values).fetchone()), single=True)
 
 
 def finish(
@@ -143,18 +129,20 @@ def finish(
     *,
     fence: str,
     worker: str,
+    organization_id: int,
     result: Any = None,
     error: str | None = None,
     retry: bool = True,
-    organization_id: int | None = None,
 ) -> Job:
     """Report how a job ended: with `error` it failed, and is tried again unless `retry` is False or tries are used up.
 
     Refused (conflict) when the worker has lost it.
     """
+    values = _fenced(fence, worker, organization_id)
 
     def write(connection: sa.Connection) -> Job:
-        job = _held(connection, fence, worker, organization_id)
+        text = f"SELECT {sql.COLUMNS} FROM jobs WHERE {THEIRS}{sql.WAIT[connection.dialect.name]}"
+        job = _mine(run(connection, text, **values).fetchone())
         settle(
             house, connection, [_ended(house.part(Kinds)[job.kind], job, _named(worker), result, error, retry=retry)]
         )
@@ -170,18 +158,17 @@ def _ended(kind: Kind, job: Job, worker: str, result: Any, error: str | None, *,
     return outcome.failed(kind, job, worker, Retry(said) if retry else NonRetryable(said))
 
 
-def _held(connection: sa.Connection, fence: str, worker: str, organization_id: int | None) -> Job:
-    text = MINE + sql.WAIT[connection.dialect.name]
-    row = run(connection, text, **_fenced(fence, worker)).fetchone() if FENCE.fullmatch(fence) else None
-    job = None if row is None else job_of(row)
-    if job is None or (organization_id is not None and job.organization_id != organization_id):
+def _mine(row: Any) -> Job:
+    if row is None:
         raise conflict(GONE)
-    return job
+    return job_of(row)
 
 
-def _fenced(fence: str, worker: str) -> dict[str, Any]:
+def _fenced(fence: str, worker: str, organization_id: int) -> dict[str, Any]:
+    if not FENCE.fullmatch(fence):
+        raise conflict(GONE)
     job_id, _, attempt = fence.partition(":")
-    return {"id": int(job_id), "attempt": int(attempt), "worker": _named(worker)}
+    return {"id": int(job_id), "attempt": int(attempt), "worker": _named(worker), "organization_id": organization_id}
 
 
 def _named(worker: str) -> str:

@@ -64,13 +64,6 @@ class Page(msgspec.Struct, frozen=True):
     before: int | None
 
 
-class Leased(msgspec.Struct, frozen=True):
-    """A job in the hands of a worker outside; `fence` goes with everything that it says about the job."""
-
-    job: Job
-    fence: str
-
-
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """How the jobs of one kind run. Without `run` they wait for workers outside (`jobs.lease`).
 

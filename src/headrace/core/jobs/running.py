@@ -44,9 +44,6 @@ class Running:
 class Ear(Protocol):
     """The engine, as its runners see it."""
 
-    house: House
-    worker: str
-
     def begin(self, one: Running) -> bool:
         """Say that an attempt begins; False when it was given back meanwhile."""
 

@@ -22,9 +22,9 @@ PAYLOAD, RESULT = FIELDS.index("payload"), FIELDS.index("result")
 MARK = re.compile(r":([a-z_]+)")
 
 INSERT = """INSERT INTO jobs (token, organization_id, kind, name, view, lane, state, priority, payload, attempt, tries,
-run_at, callback_url, account_id, key_id, created_at, ord, unique_key, batch)
+run_at, callback_url, account_id, key_id, created_at, ord, unique_key)
 VALUES (:token, :organization_id, :kind, :name, :view, :lane, :state, :priority, :payload, 0, :tries,
-:run_at, :callback_url, :account_id, :key_id, :created_at, :ord, :unique_key, :batch)"""
+:run_at, :callback_url, :account_id, :key_id, :created_at, :ord, :unique_key)"""
 UNIQUE = " ON CONFLICT (organization_id, kind, unique_key) WHERE unique_key IS NOT NULL DO NOTHING"
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE id = :id"
 SAME = (

@@ -84,13 +84,13 @@ def _taken(  # noqa: PLR0917  The verb's own values.
         house,
         kind=QUEUE,
         organization_id=who.organization_id,
-        names=[queue.name],
+        name=queue.name,
         worker=worker,
         limit=limit,
         seconds=seconds,
         most_held=at_once(queue),
     )
-    return [Pulled(job=one.job, fence=one.fence, lease_until=until) for one in taken]
+    return [Pulled(job, job.fence, until) for job in taken]
 
 
 def heartbeat(

@@ -82,7 +82,7 @@ def _values(house: House, place: Callable[[int, str], kinds.Place], order: Order
     if not who.allows("jobs", "write"):
         rules.require(who, RESOURCE, "write")
     name = workflow_name(fields["workflow"])
-    content = _payload(fields["payload"])
+    encoded = _payload(fields["payload"])
     callback_url = fields.get("callback_url")
     url = None if callback_url is None else _callback(house, callback_url)
     urgency = rules.integer(fields.get("priority", NORMAL), "priority", 0, PRIORITIES)
@@ -90,7 +90,8 @@ def _values(house: House, place: Callable[[int, str], kinds.Place], order: Order
     return {
         "kind": found.kind,
         "organization_id": who.organization_id,
-        "payload": content,
+        "payload": fields["payload"],
+        "encoded": encoded,
         "name": name,
         "priority": urgency,
         "run_at": fields.get("run_at"),
@@ -111,14 +112,16 @@ def workflow_name(value: Any) -> str:
     return rules.text(value, "workflow", least=1, most=LONGEST_NAME)
 
 
-def _payload(value: Any) -> dict[str, Any]:
+def _payload(value: Any) -> bytes:
+    """Check a payload; return it as JSON."""
     if value is None:
         raise invalid("payload", "field is required", type="missing", text="payload field is required")
     if not isinstance(value, dict):
         raise invalid("payload", "must be an object", type="type")
-    if len(msgspec.json.encode(value)) > PAYLOAD_BYTES:
+    encoded = msgspec.json.encode(value)
+    if len(encoded) > PAYLOAD_BYTES:
         raise invalid("payload", "too large: max 200KB", text="payload too large: max 200KB")
-    return value
+    return encoded
 
 
 def _callback(house: House, value: Any) -> str:
