@@ -194,6 +194,38 @@ def test_lanes_take_turns(house: House) -> None:
     assert [job.payload for job in many] == sorted(job.payload for job in many)
 
 
+@pytest.mark.parametrize("many", [1, 4, 50])
+@pytest.mark.parametrize("floods", [1, 3, 70])
+def test_who_comes_behind_floods_waits_for_one_turn_of_each(house: House, floods: int, many: int) -> None:
+    """70 organizations are more than one walk over the lanes reaches."""
+    with house.db.write() as connection:
+        for organization in range(1, floods + 1):
+            for _ in range(max(4, 60 // floods)):
+                values = {"kind": "plain", "organization_id": organization, "payload": None}
+                jobs.enqueue(house, connection, **values, priority=jobs.HIGH)
+    hand = Hand(house)
+    for organization in (90, 0, 80, 90):
+        hand.take(many)
+        late = add(house, organization_id=organization, priority=jobs.LOW)
+        claims = 1
+        while late.id not in {job.id for job in hand.take(many)}:
+            claims += 1
+        assert claims <= -(-(floods + 1) // many)
+
+
+def test_backlogs_of_any_length_get_equal_shares(house: House) -> None:
+    jobs.define(house, jobs.Kind(name="other", run=nothing))
+    for organization, kind, number in ((1, "plain", 200), (2, "plain", 30), (1, "other", 200), (3, "other", 30)):
+        for _ in range(number):
+            add(house, kind, organization_id=organization)
+    hand, taken = Hand(house), list[tuple[str, int]]()
+    for _ in range(27):
+        taken += [(job.kind, job.organization_id) for job in hand.take(4)]
+    shares = [taken.count(share) for share in (("plain", 1), ("plain", 2), ("other", 1), ("other", 3))]
+    assert sum(shares) == 27 * 4
+    assert max(shares) - min(shares) <= 2
+
+
 def test_full_lanes_and_kinds_are_left_out_of_the_claim(house: House) -> None:
     jobs.define(house, jobs.Kind(name="narrow", run=nothing, per_lane=2, in_flight=5))
     for organization in (1, 2, 3):

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs import engine as engines
-from headrace.core.jobs import keeping, leases, statements
+from headrace.core.jobs import keeping, leases, listening, statements
 from headrace.core.jobs.claim import BATCH
+from headrace.core.jobs.listening import NAME
 from headrace.kit import times
 from tests.conftest import FakeClock
 from tests.core import jobs_children as children
@@ -373,3 +375,60 @@ def test_two_engines_share_the_work(open_house: Callable[..., House], until: Unt
     fences = [*ran[0], *ran[1]]
     assert len(fences) == len(set(fences)) == BATCH * 6
     assert all(fence.endswith(":1") for fence in fences)
+
+
+def sessions(house: House) -> set[int]:
+    """The sessions of the database that listen for hints."""
+    listen = "SELECT pid FROM pg_stat_activity WHERE application_name = :name AND state = 'idle' AND query <> ''"
+    with house.db.read() as connection:
+        return set(connection.execute(sa.text(listen), {"name": NAME}).scalars())
+
+
+def hang_up(house: House, until: Until) -> None:
+    """End the session that listens, as an administrator or a restart of the server does."""
+    until(lambda: sessions(house))
+    with house.db.write() as connection:
+        for pid in sessions(house):
+            connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+
+def two_houses(open_house: Callable[..., House]) -> tuple[House, House]:
+    """One that runs jobs, and one that only enqueues them: what another process is."""
+    house, other = open_house(), open_house()
+    if house.db.dialect == "sqlite":
+        pytest.skip("SQLite is looked at, not listened to")
+    jobs.define(house, jobs.Kind(name="echo", run=echo))
+    jobs.define(other, jobs.Kind(name="echo", run=None))
+    return house, other
+
+
+def test_without_an_ear_jobs_are_looked_for(
+    open_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    monkeypatch.setattr(listening, "AGAIN_SECONDS", 3600.0)
+    house, other = two_houses(open_house)
+    lab = Lab(house)
+    hang_up(house, until)
+    until(lambda: not sessions(house))
+    job = add(other, "echo", payload=1)
+    until(lambda: lab.is_over(job))
+    assert lab.engine.listener.heard_at == 0, "nobody told"
+    lab.engine.stop(0.1)
+
+
+def test_an_ear_that_was_cut_off_listens_again(
+    open_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    # Nothing but a hint tells of a job then.
+    monkeypatch.setattr(engines, "POLL_SECONDS", 3600.0)
+    monkeypatch.setattr(listening, "AGAIN_SECONDS", 0.01)
+    house, other = two_houses(open_house)
+    lab = Lab(house)
+    until(lambda: sessions(house))
+    before = sessions(house)
+    hang_up(house, until)
+    until(lambda: sessions(house) and not sessions(house) & before)
+    job = add(other, "echo", payload=1)
+    until(lambda: lab.is_over(job))
+    until(lambda: lab.engine.listener.heard_at > 0)
+    lab.engine.stop(0.1)

@@ -10,6 +10,8 @@ from headrace.core.jobs.bell import CHANNEL, Bell
 
 log = logging.getLogger(__name__)
 
+# The name that it has among the sessions of the server, for whoever looks there.
+NAME = "headrace jobs listener"
 WAIT_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
@@ -39,7 +41,7 @@ class Listener:
         address = self.house.db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self.ended.is_set():
             try:
-                with psycopg.connect(address, autocommit=True) as connection:
+                with psycopg.connect(address, autocommit=True, application_name=NAME) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._listen(connection)
             except psycopg.Error as error:
@@ -48,6 +50,8 @@ class Listener:
 
     def _listen(self, connection: Any) -> None:
         bell, asked = self.house.part(Bell), time.monotonic()
+        # What was told while nobody listened is looked for.
+        bell.rung.set()
         while not self.ended.is_set():
             for _ in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
                 self.heard_at = time.monotonic()
