@@ -133,6 +133,26 @@ def test_headers_of_every_page(visitor: Visitor) -> None:
         assert not re.search(r"<script(?! src=\"/ui/static/)|<style|\sstyle=|\son\w+=", answer.text), path
 
 
+def test_a_page_loads_what_it_uses(visitor: Visitor) -> None:
+    used = {
+        "/ui/projects": [],
+        f"{PROJECT}/logs": ["plots", "explorer"],
+        f"{PROJECT}/logs?q=level:": ["plots", "explorer"],
+        f"{PROJECT}/patterns": ["plots", "explorer"],
+        f"{PROJECT}/differences": ["plots", "explorer"],
+        f"{PROJECT}/errors": ["errors"],
+        f"{PROJECT}/alerts": [],
+        f"{PROJECT}/alerts/new": ["plots", "charts"],
+        "/ui/dashboards": ["plots", "charts"],
+        "/ui/jobs": [],
+    }
+    for path, scripts in used.items():
+        loaded = re.findall(r'<script src="/ui/static/(\w+)\.', visitor.get(path).text)
+        # What draws comes behind what it draws with.
+        libraries = ["htmx", "headrace", *(["uplot"] if "plots" in scripts else [])]
+        assert loaded == [*libraries, *scripts], path
+
+
 def test_assets_are_here_and_stay(visitor: Visitor) -> None:
     page = visitor.get("/ui/projects").text
     local = [path for path in re.findall(r'(?:src|href)="([^"]*)"', page) if "." in path]

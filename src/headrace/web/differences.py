@@ -1,6 +1,6 @@
 """Differences: what the events of a view have more often than others, each value a search."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from headrace.core.events import stats
 from headrace.core.events.stats import Difference
@@ -8,9 +8,7 @@ from headrace.core.refusals import invalid
 from headrace.eventstore.queries import ATTRIBUTE_FIELD
 from headrace.kit import times
 from headrace.web import forms, hostile, period, query, view
-from headrace.web.patterns import complaint
-from headrace.web.period import PRESETS
-from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.rendering import page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
 from headrace.wire.call import Answer, Call
@@ -38,21 +36,23 @@ class Base(NamedTuple):
 
 def show(call: Call, slug: str) -> Answer:
     seen = view.read(call, project_of(call, slug), "differences")
-    facts: dict[str, Any] = {"project": seen.project, "view": seen, "presets": PRESETS, "complaint": None}
-    facts |= {"found": None, "rows": [], "base": None, "bases": [], "enough": ENOUGH}
     if seen.problem is not None:
-        facts["complaint"] = complaint(seen)
-        if partial_wanted(call):
-            return fragment("complaint.html", *STAYS, complaint=facts["complaint"])
-        return page(call, "differences.html", status=400, **facts)
+        return view.misunderstood(call, seen)
     base = _base(call, seen)
-    facts["base"] = base
-    facts["bases"] = [(name, said, seen.url(base=name)) for name, said in BASES.items() if name != "all" or seen.search]
-    facts["found"] = found = stats.compare(
+    found = stats.compare(
         call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, baseline=base.span
     )
-    facts["rows"] = [_row(seen, one) for one in found.differences if not _asked(seen, one)]
-    return page(call, "differences.html", **facts)
+    return page(
+        call,
+        "differences.html",
+        project=seen.project,
+        view=seen,
+        base=base,
+        bases=[(name, said, seen.url(base=name)) for name, said in BASES.items() if name != "all" or seen.search],
+        found=found,
+        rows=[_row(seen, one) for one in found.differences if not _asked(seen, one)],
+        enough=ENOUGH,
+    )
 
 
 def _base(call: Call, seen: View) -> Base:

@@ -13,8 +13,7 @@ from headrace.eventstore.queries import EventRow
 from headrace.eventstore.search.fields import LEVELS
 from headrace.kit import times
 from headrace.web import facets, forms, hostile, live, query, shown, view
-from headrace.web.period import PRESETS
-from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.rendering import fragment, page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
 from headrace.wire.call import Answer, Call
@@ -33,7 +32,7 @@ VALUE_BEGUN = re.compile(
 def show(call: Call, slug: str) -> Answer:
     seen = view.read(call, project_of(call, slug))
     if seen.problem is not None:
-        return _misunderstood(call, seen)
+        return view.misunderstood(call, seen)
     given = forms.query(call)
     cursor = given.get("cursor") or None
     return page(
@@ -41,8 +40,6 @@ def show(call: Call, slug: str) -> Answer:
         "logs.html",
         project=seen.project,
         view=seen,
-        complaint=None,
-        presets=PRESETS,
         event=_event(call, seen) if seen.event else None,
         histogram=_histogram(call, seen) if seen.plain else None,
         facets=_facets(call, seen) if seen.plain else None,
@@ -135,33 +132,6 @@ def _understood(call: Call, slug: str) -> View:
     if seen.problem is not None:
         raise invalid("q", seen.problem.sentence, text=f"The search cannot be understood: {seen.problem}")
     return seen
-
-
-def _misunderstood(call: Call, seen: View) -> Answer:
-    """Say where the search cannot be understood; in an open page everything else stays as it is."""
-    problem = seen.problem
-    assert problem is not None  # noqa: S101  The caller asked.
-    at = problem.position - 1
-    complaint = (problem.sentence, problem.position, seen.search[:at], seen.search[at : at + 1], seen.search[at + 1 :])
-    if partial_wanted(call):
-        return fragment("complaint.html", *STAYS, complaint=complaint)
-    return page(
-        call,
-        "logs.html",
-        status=400,
-        project=seen.project,
-        view=seen,
-        complaint=complaint,
-        presets=PRESETS,
-        event=None,
-        histogram=None,
-        facets=None,
-        lines=[],
-        more="",
-        onwards="",
-        nearest=None,
-        total_before=0,
-    )
 
 
 def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, Any]:

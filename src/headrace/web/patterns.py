@@ -1,15 +1,12 @@
 """Patterns: the messages of a view by what they have in common, each with a search for it."""
 
-from typing import Any
-
 import msgspec
 
 from headrace.core.events import Filters, stats
 from headrace.core.events.stats import Pattern
 from headrace.eventstore.masks import HOLE
 from headrace.web import forms, hostile, query, view
-from headrace.web.period import PRESETS
-from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.rendering import page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
 from headrace.wire.call import Answer, Call
@@ -32,12 +29,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def show(call: Call, slug: str) -> Answer:
     seen = view.read(call, project_of(call, slug), "patterns")
-    facts: dict[str, Any] = {"project": seen.project, "view": seen, "presets": PRESETS, "complaint": None}
     if seen.problem is not None:
-        facts |= {"complaint": complaint(seen), "found": None, "rows": [], "sorts": [], "sort": ""}
-        if partial_wanted(call):
-            return fragment("complaint.html", *STAYS, complaint=facts["complaint"])
-        return page(call, "patterns.html", status=400, **facts)
+        return view.misunderstood(call, seen)
     found = stats.patterns(
         call.house,
         call.who,
@@ -52,20 +45,13 @@ def show(call: Call, slug: str) -> Answer:
     return page(
         call,
         "patterns.html",
+        project=seen.project,
+        view=seen,
         found=found,
         rows=[_shown(seen, one, found.scanned) for one in ordered(found.patterns, sort)],
         sorts=[(name, seen.url(sort=None if name == SORTS[0] else name)) for name in SORTS],
         sort=sort,
-        **facts,
     )
-
-
-def complaint(seen: View) -> tuple[str, int, str, str, str]:
-    """Return what is wrong with a search, where, and the text before, at and after that place."""
-    problem = seen.problem
-    assert problem is not None  # noqa: S101  The caller asked.
-    at = problem.position - 1
-    return problem.sentence, problem.position, seen.search[:at], seen.search[at : at + 1], seen.search[at + 1 :]
 
 
 def before(seen: View) -> Filters | None:

@@ -40,7 +40,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals["asset"] = assets.url
+    made.globals |= {"asset": assets.url, "presets": period.PRESETS}
     made.filters |= {
         "seen": hostile.seen,
         "line": hostile.line,

@@ -1,6 +1,7 @@
 """What the log explorer shows, as its address says it: search, period, open event. There is no other state."""
 
 import re
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,9 +13,20 @@ from headrace.eventstore.search import Node, SearchError, parse
 from headrace.kit import times
 from headrace.web import forms, hostile, period, query
 from headrace.web.period import Period
-from headrace.wire.call import Call
+from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.wire.call import Answer, Call
 
 AROUND = 15 * times.MINUTE
+
+
+class Complaint(NamedTuple):
+    """Why a search cannot be understood: the position counts from 1; what stands before, at and after it."""
+
+    sentence: str
+    position: int
+    before: str
+    at: str
+    after: str
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +54,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def filters(self) -> Filters:
         return Filters(ts_from=self.period.start, ts_to=self.period.until, query=self.search or None)
+
+    @property
+    def complaint(self) -> Complaint | None:
+        problem, text = self.problem, self.search
+        if problem is None:
+            return None
+        at = problem.position - 1
+        return Complaint(problem.sentence, problem.position, text[:at], text[at : at + 1], text[at + 1 :])
 
     @property
     def words(self) -> re.Pattern[str] | None:
@@ -82,8 +102,15 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return forms.address(self.path, q=search, **ends, **more)
 
 
-def read(call: Call, project: Project, page: str = "logs") -> View:
-    """Read the view from a page's address. Columns that cannot be are left out."""
+def misunderstood(call: Call, view: View) -> Answer:
+    """Say where the search cannot be understood; in an open page everything else stays as it is."""
+    if partial_wanted(call):
+        return fragment("complaint.html", *STAYS, view=view)
+    return page(call, f"{view.page}.html", status=400, project=view.project, view=view)
+
+
+def read(call: Call, project: Project, name: str = "logs") -> View:
+    """Read the view from the address of a page: logs, patterns or differences. Columns that cannot be are left out."""
     given = forms.query(call)
     text = given.get("q", "").strip()
     node, problem = None, None
@@ -101,7 +128,7 @@ def read(call: Call, project: Project, page: str = "logs") -> View:
         plain=given.get("plain") == "1",
         live=given.get("live") == "1",
         columns=columns(given.get("columns", "")),
-        page=page,
+        page=name,
     )
 
 

@@ -2,20 +2,6 @@
 "use strict";
 
 (() => {
-  const charts = new Map();
-  const colour = (name) => {
-    const probe = document.createElement("i");
-    probe.style.color = `var(--${name})`;
-    document.body.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
-  const short = (n) => Intl.NumberFormat("en", { notation: "compact" }).format(n);
-  const shown = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
-  // The part of a moment that tells the ticks of an axis apart.
-  const tick = (seconds, span) => (span > 2 * 86400 ? shown(seconds).slice(5, span > 10 * 86400 ? 10 : 16) : shown(seconds).slice(11));
-
   // Bars stand on those of the series before, so that the last series drawn is the sum.
   function stacked(data) {
     const sums = data.x.map(() => 0);
@@ -23,8 +9,6 @@
   }
 
   function draw(place) {
-    charts.get(place)?.destroy();
-    charts.delete(place);
     const data = JSON.parse(place.dataset.chart);
     if (!window.uPlot || !data.x.length) return;
     const columns = data.stacked ? stacked(data) : data.series.map((one) => one.values);
@@ -45,25 +29,22 @@
       columns.reverse();
     }
     const axis = { stroke: colour("soft"), font: "11px system-ui", grid: { stroke: colour("line"), width: 0.5 }, ticks: { show: false } };
-    const most = Math.max(data.limit ?? 0, ...columns.flat().filter((n) => n !== null));
-    const least = Math.min(0, data.limit ?? 0, ...columns.flat().filter((n) => n !== null));
+    const counts = columns.flat().filter((n) => n !== null);
+    const most = Math.max(data.limit ?? 0, ...counts);
+    const least = Math.min(0, data.limit ?? 0, ...counts);
     const room = (most - least) * 0.05 || 1;
-    const told = place.parentElement.querySelector("[data-told]");
-    charts.set(place, new uPlot({
-      width: place.clientWidth,
-      height: place.clientHeight,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [8, 14, 0, 0],
-      legend: { show: false },
+    const told = $("[data-told]", place.parentElement);
+    plotted(place, [data.x, ...columns], {
+      x: [data.x[0], Math.max(end, data.x[0] + 1)],
+      y: [least, most + room],
       cursor: { y: false, drag: { x: false, y: false } },
-      scales: { x: { range: () => [data.x[0], Math.max(end, data.x[0] + 1)] }, y: { range: () => [least, most + room] } },
       axes: [{ ...axis, size: 26, values: (u, all) => all.map((one) => tick(one, end - data.x[0])) }, { ...axis, size: 46, values: (u, all) => all.map(short) }],
       series: [{}, ...series],
       hooks: {
         draw: [(u) => limit(u, data.limit)],
         setCursor: [(u) => tell(u, data, told)],
       },
-    }, [data.x, ...columns], place));
+    });
   }
 
   function limit(u, at) {
@@ -87,18 +68,13 @@
       return;
     }
     const values = data.series.filter((one) => one.values[i]).map((one) => `${one.label} ${short(one.values[i])}`);
-    told.textContent = `${shown(data.x[i])}  ${values.join(", ") || "nothing"}`;
+    told.textContent = `${moment(data.x[i]).slice(0, 16)}  ${values.join(", ") || "nothing"}`;
   }
 
   function drawAll(within = document) {
-    for (const place of charts.keys()) if (!place.isConnected) { charts.get(place).destroy(); charts.delete(place); }
     for (const place of within.querySelectorAll("[data-chart]")) draw(place);
   }
 
-  const fit = new ResizeObserver(() => {
-    for (const [place, chart] of charts) chart.setSize({ width: place.clientWidth, height: place.clientHeight });
-  });
-  fit.observe(document.body);
   document.addEventListener("htmx:afterSettle", (event) => drawAll(event.detail.elt.parentElement || document));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
   document.addEventListener("change", (event) => {

@@ -4,25 +4,15 @@
 (() => {
   const LEVELS = ["debug", "info", "warning", "error", "critical"];
   const UTC = (seconds) => new Date(seconds * 1000).toISOString();
-  const shown = (seconds) => UTC(seconds).slice(0, 19).replace("T", " ");
-  const colour = (name) => {
-    const probe = document.createElement("i");
-    probe.style.color = `var(--${name})`;
-    document.body.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
   let plot = null;
-  let watched = null;
 
   // -- period ----------------------------------------------------------------------------------------------------
 
   function choose(from, to) {
     const form = $("#search");
     for (const radio of form.querySelectorAll("[name=period]")) radio.checked = false;
-    form.elements.from.value = shown(from);
-    form.elements.to.value = shown(to);
+    form.elements.from.value = moment(from);
+    form.elements.to.value = moment(to);
     form.requestSubmit();
   }
 
@@ -60,22 +50,12 @@
     return { fill: path, stroke: null };
   }
 
-  // The part of a moment that tells the ticks of an axis apart; days stand where they begin.
-  function tick(seconds, span) {
-    const text = shown(seconds);
-    if (span > 2 * 86400 && text.endsWith("00:00:00")) return text.slice(5, 10);
-    if (span > 2 * 86400) return text.slice(5, 16);
-    return span < 600 ? text.slice(11) : text.slice(11, 16);
-  }
-
   function draw() {
-    const place = $("[data-histogram]");
-    if (plot) plot.destroy();
     plot = null;
+    const place = $("[data-histogram]");
     if (!place || !window.uPlot) return;
     const data = JSON.parse(place.dataset.histogram);
     if (!data.starts.length) return;
-    const box = $(".plot", place);
     const sums = data.starts.map(() => 0);
     const stacked = [];
     const below = [null];
@@ -84,34 +64,21 @@
       data.series[level].forEach((rows, i) => { sums[i] += rows; });
       stacked.push([...sums]);
     }
-    const ink = colour("soft");
-    const line = colour("line");
-    const axis = { stroke: ink, font: "11px system-ui", grid: { show: false }, ticks: { stroke: line, size: 4 } };
     const end = data.starts[data.starts.length - 1] + data.width;
     const most = Math.max(1, ...sums);
-    plot = new uPlot({
-      width: box.clientWidth,
-      height: box.clientHeight,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [6, 20, 0, 0],
-      legend: { show: false },
+    plot = plotted($(".plot", place), [data.starts, ...stacked], {
+      x: [data.starts[0], end],
+      y: [0, most * 1.04],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-      scales: { x: { range: () => [data.starts[0], end] }, y: { range: () => [0, most * 1.04] } },
-      axes: [
-        { ...axis, size: 26, values: (u, all) => all.map((seconds) => tick(seconds, end - data.starts[0])) },
-        { ...axis, size: 44, splits: () => [0, most], values: (u, all) => all.map((n) => Intl.NumberFormat("en", { notation: "compact" }).format(n)) },
-      ],
+      axes: axes(end - data.starts[0], most),
       series: [{}, ...LEVELS.map((level) => ({ label: level, fill: colour(level), paths: bars, points: { show: false } }))],
       hooks: {
         init: [(u) => { u.below = below; u.width_s = data.width; }],
         setCursor: [(u) => tell(u, data)],
         setSelect: [(u) => brush(u)],
       },
-    }, [data.starts, ...stacked], box);
+    });
     plot.over.addEventListener("click", (event) => pick(event, data));
-    if (watched) watched.disconnect();
-    watched = new ResizeObserver(() => { if (plot) plot.setSize({ width: box.clientWidth, height: box.clientHeight }); });
-    watched.observe(box);
   }
 
   function at(left, data) {
@@ -127,7 +94,7 @@
       return;
     }
     const rows = LEVELS.filter((level) => data.series[level][index]).map((level) => `${level} ${data.series[level][index]}`);
-    place.textContent = `${shown(data.starts[index])}  ${rows.join(", ") || "no events"}`;
+    place.textContent = `${moment(data.starts[index])}  ${rows.join(", ") || "no events"}`;
   }
 
   // With Shift held, a brushed stretch is compared with all that the histogram shows.
