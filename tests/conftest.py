@@ -74,7 +74,7 @@ class Unused:
 def until() -> Callable[..., None]:
     """Wait for a condition: `until(lambda: queue.empty(), seconds=5)`. Fails at the deadline."""
 
-    def wait(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
         deadline = time.monotonic() + seconds
         pause = threading.Event()
         while not condition():

@@ -34,6 +34,7 @@ from tests.conftest import FakeClock, SignUp
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 CLOCK = FakeClock(times.show(now()))
 numbers = itertools.count(1)
+MOST_WAITING = 40
 HOUSES: list[House] = []
 Until = Callable[..., None]
 
@@ -235,6 +236,8 @@ def test_counts_stay_right_under_load(watched: House, who: Principal, project: P
 
     def load() -> None:
         while not stop.wait(0.02):
+            if house.store.wal.waiting_rows > MOST_WAITING:  # The drain of a busy machine would never catch up.
+                continue
             CLOCK.advance(0.001)
             send(house, project, *(f"{next(sent)} {word}" for word in ("odd", "even")))
 

@@ -269,7 +269,11 @@ async def appending(house: House, project: Project, groups: int) -> AsyncIterato
     await task
 
 
-def test_coming_back_misses_nothing_and_repeats_nothing(house: House, who: Principal, project: Project) -> None:
+def test_coming_back_misses_nothing_and_repeats_nothing(
+    house: House, who: Principal, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "DRAIN_SECONDS", PATIENCE)
+
     async def work() -> None:
         seen: list[bytes] = []
         visits = 0
