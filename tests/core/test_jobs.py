@@ -201,8 +201,14 @@ def test_who_comes_behind_floods_waits_for_one_turn_of_each(house: House, floods
     with house.db.write() as connection:
         for organization in range(1, floods + 1):
             for _ in range(max(4, 60 // floods)):
-                values = {"kind": "plain", "organization_id": organization, "payload": None}
-                jobs.enqueue(house, connection, **values, priority=jobs.HIGH)
+                jobs.enqueue(
+                    house,
+                    connection,
+                    kind="plain",
+                    organization_id=organization,
+                    payload=None,
+                    priority=jobs.HIGH,
+                )
     hand = Hand(house)
     for organization in (90, 0, 80, 90):
         hand.take(many)
