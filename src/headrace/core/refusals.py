@@ -47,6 +47,11 @@ def unauthenticated(text: str) -> Refusal:
     return Refusal(Kind.UNAUTHENTICATED, text)
 
 
+def beyond_scope(scope: str) -> Refusal:
+    """`scope` is what the key would need, in the words of its kind or door."""
+    return forbidden(f"Insufficient scope: {scope} required")
+
+
 def forbidden(text: str) -> Refusal:
     return Refusal(Kind.FORBIDDEN, text)
 

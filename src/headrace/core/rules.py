@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from headrace.core.principal import Principal
-from headrace.core.refusals import Refusal, forbidden, invalid
+from headrace.core.refusals import Refusal, beyond_scope, forbidden, invalid
 from headrace.kit import times
 from headrace.kit.passwords import is_common
 
@@ -137,7 +137,7 @@ def require(who: Principal, resource: str, action: str) -> None:
     if who.allows(resource, action):
         return
     wanted = f"{resource}:{action}" if who.key_kind in {"project", "ingest"} else action
-    raise forbidden(f"Insufficient scope: {wanted} required")
+    raise beyond_scope(wanted)
 
 
 def require_admin(who: Principal, resource: str, action: str = "admin") -> None:

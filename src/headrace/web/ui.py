@@ -2,7 +2,6 @@
 
 import asyncio
 
-from headrace.core.limits.windows import Budget
 from headrace.core.refusals import Kind, Refusal, forbidden
 from headrace.web import (
     alerts,
@@ -106,9 +105,7 @@ def check(call: Call) -> None:
 
 
 def _count(call: Call, bucket: str) -> None:
-    settings = call.house.settings
-    per_minute = Budget(bucket, settings.key_per_minute, 60, "minute")
-    admission.take(call, (per_minute, Budget(bucket, settings.key_per_hour, 3600, "hour")))
+    admission.take(call, admission.budgets(call.house, bucket))
     call.rates = ()  # People read no rate headers.
 
 

@@ -1,18 +1,22 @@
-"""What the doors' admissions share: the credential as it was sent, budgets taken or shown. Who may what, doors say."""
+"""What the doors' admissions share: whose credential it is, budgets made, taken, shown. Who may what, doors say."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from headrace.core import keys
-from headrace.core.identity import organizations
+from headrace.core.house import House
+from headrace.core.identity import organizations, sessions
 from headrace.core.limits.windows import Budget, Standing
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal, rate_limited
+from headrace.core.refusals import Kind, Refusal, beyond_scope, rate_limited, unauthenticated
 from headrace.wire import address
 from headrace.wire.call import Call
 
 KEY_PREFIXES = ("ldg_", "ledger_", "vetrai_")
 TOKEN_DOTS = 2
+ORGANIZATION_KEYS = frozenset({"organization", "imported"})
+MINUTE, HOUR = 60, 3600
 
 
 def presented(call: Call) -> str | None:
@@ -33,6 +37,20 @@ def presented(call: Call) -> str | None:
 def token_like(value: str) -> bool:
     """Tell by its form whether a credential is an access token; everything else is a key."""
     return not value.startswith(KEY_PREFIXES) and value.count(".") == TOKEN_DOTS
+
+
+def owner(house: House, value: str) -> Principal:
+    """Return whose access token or key a credential is."""
+    resolve = sessions.resolve if token_like(value) else keys.resolve
+    return resolve(house, value)
+
+
+def credential(call: Call, missing: str) -> Principal:
+    """Return whose credential the call carries; without one it is refused in the words of `missing`."""
+    value = presented(call)
+    if not value:
+        raise unauthenticated(missing)
+    return owner(call.house, value)
 
 
 def anybody(call: Call) -> Principal | None:
@@ -58,17 +76,40 @@ async def run(call: Call, check: Callable[[Call], None]) -> None:
         await asyncio.to_thread(check, call)
 
 
-def take(call: Call, budgets: Sequence[Budget]) -> None:
-    """Count the call in all of `budgets`, or refuse it; its answer will show how they stand."""
-    taken = call.house.limits.take_all(budgets)
+@lru_cache(maxsize=8192)
+def per_minute(bucket: str, limit: int) -> Budget:
+    return Budget(bucket, limit, MINUTE, "minute")
+
+
+@lru_cache(maxsize=8192)
+def per_hour(bucket: str, limit: int) -> Budget:
+    return Budget(bucket, limit, HOUR, "hour")
+
+
+def budgets(house: House, bucket: str, who: Principal | None = None) -> tuple[Budget, Budget]:
+    """Return the budgets of a caller: those that the operator gave to a key, else those of the settings."""
+    minute = (who.per_minute if who else None) or house.settings.key_per_minute
+    hour = (who.per_hour if who else None) or house.settings.key_per_hour
+    return per_minute(bucket, minute), per_hour(bucket, hour)
+
+
+def own(house: House, door: str, who: Principal) -> tuple[Budget, Budget]:
+    """Return the budgets of a key or an account at a door."""
+    bucket = f"{door}_key/{who.key_id}" if who.kind == "key" else f"{door}_account/{who.account_id}"
+    return budgets(house, bucket, who)
+
+
+def take(call: Call, wanted: Sequence[Budget]) -> None:
+    """Count the call in all of these budgets, or refuse it; its answer will show how they stand."""
+    taken = call.house.limits.take_all(wanted)
     call.rates = taken.standings
     if taken.refused is not None:
         raise spent(taken.refused)
 
 
-def show(call: Call, budgets: Sequence[Budget]) -> None:
-    """Have the answer show how `budgets` stand, without counting."""
-    call.rates = tuple(call.house.limits.peek(budget) for budget in budgets)
+def show(call: Call, wanted: Sequence[Budget]) -> None:
+    """Have the answer show how these budgets stand, without counting."""
+    call.rates = tuple(call.house.limits.peek(budget) for budget in wanted)
 
 
 def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], Principal]) -> Principal:
@@ -89,6 +130,16 @@ def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], P
         raise
     call.principal = who
     return who
+
+
+def reach(who: Principal, action: tuple[str, str] | None, named: str) -> None:
+    """Refuse a key that is no organization's, or whose scopes do not reach an action.
+
+    `named` is how the door writes a scope: `{resource}:{action}`, or `{action}`.
+    """
+    if who.kind != "key" or action is None or (who.key_kind in ORGANIZATION_KEYS and who.allows(*action)):
+        return
+    raise beyond_scope(named.format(resource=action[0], action=action[1]))
 
 
 def spent(standing: Standing) -> Refusal:

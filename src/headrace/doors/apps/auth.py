@@ -7,10 +7,8 @@ the application alone. There are no budgets but those the operator gives to an i
 import asyncio
 
 from headrace.core import keys
-from headrace.core.identity import sessions
-from headrace.core.limits.windows import Budget
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal, forbidden, invalid, unauthenticated
+from headrace.core.refusals import Kind, Refusal, beyond_scope, forbidden, invalid, unauthenticated
 from headrace.doors.apps.applications import path_id
 from headrace.wire import admission
 from headrace.wire.call import Call
@@ -18,7 +16,6 @@ from headrace.wire.door import Terms
 
 INGEST_KEY = "X-INGEST-KEY"
 NO_INGEST = "Invalid application or ingest key"
-PER_MINUTE, PER_HOUR = 60, 3600
 
 
 async def admit(call: Call) -> None:
@@ -55,8 +52,8 @@ def check_ingest(call: Call) -> None:
 def take(call: Call, who: Principal) -> None:
     """Count the call against what the operator allows the application, if anything."""
     bucket = f"apps_key/{who.key_id}"
-    allowed = ((who.per_minute, PER_MINUTE, "minute"), (who.per_hour, PER_HOUR, "hour"))
-    budgets = [Budget(bucket, limit, width, name) for limit, width, name in allowed if limit is not None]
+    allowed = ((admission.per_minute, who.per_minute), (admission.per_hour, who.per_hour))
+    budgets = [made(bucket, limit) for made, limit in allowed if limit is not None]
     if budgets:
         taken = call.house.limits.take_all(budgets)
         if taken.refused is not None:
@@ -69,8 +66,7 @@ def credential(call: Call) -> Principal:
     if value is None:
         raise unauthenticated("API key required")
     try:
-        resolve = sessions.resolve if admission.token_like(value) else keys.resolve
-        return resolve(call.house, value)
+        return admission.owner(call.house, value)
     except Refusal as refusal:
         if refusal.kind is not Kind.UNAUTHENTICATED:
             raise
@@ -84,11 +80,11 @@ def reach(who: Principal, terms: Terms) -> None:
     resource, action = terms.action
     if action == "write":
         if who.key_kind == "project" or not who.allows(resource, action):
-            raise forbidden(f"Insufficient scope: {action} required")
+            raise beyond_scope(action)
         return
     if not (who.allows(resource, action) or who.allows("logs", action)):
         wanted = f"logs:{action}" if who.key_kind == "project" else action
-        raise forbidden(f"Insufficient scope: {wanted} required")
+        raise beyond_scope(wanted)
 
 
 def peek(call: Call) -> None:

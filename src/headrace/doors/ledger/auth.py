@@ -4,21 +4,16 @@ The words of `Terms.credential`: `J` an access token, `K` a project key, `O` an 
 several letters: any of them, and the value's form decides.
 """
 
-from functools import lru_cache
-
-from headrace.core import keys
 from headrace.core.house import House
-from headrace.core.identity import sessions
 from headrace.core.limits.windows import Budget
 from headrace.core.principal import Principal
-from headrace.core.refusals import forbidden, unauthenticated
+from headrace.core.refusals import beyond_scope, unauthenticated
 from headrace.wire import admission
 from headrace.wire.call import Call
 from headrace.wire.door import Terms
 
 BAD_KEY = "Invalid or expired API key"
 BAD_TOKEN = "Invalid or expired token"  # noqa: S105  A sentence, not a secret.
-PER_MINUTE, PER_HOUR = 60, 3600
 UNLIMITED = frozenset({"/health/deep", "/api/v1/health/deep"})
 
 
@@ -32,7 +27,7 @@ def check(call: Call) -> None:
     assert call.route is not None  # noqa: S101  `admit` asked.
     terms = call.route.terms
     if not terms.credential:
-        admission.take(call, budgets(call.house, f"ledger_address/{call.bucket}"))
+        admission.take(call, admission.budgets(call.house, f"ledger_address/{call.bucket}"))
         return
     who = admission.resolved(call, doubtful(call.house, call.bucket), credential)
     admission.take(call, own(call.house, who))
@@ -42,30 +37,17 @@ def check(call: Call) -> None:
 def peek(call: Call) -> None:
     """Show how the caller's address stands, for answers that count against nobody."""
     if call.path not in UNLIMITED:
-        admission.show(call, budgets(call.house, f"ledger_address/{call.bucket}"))
+        admission.show(call, admission.budgets(call.house, f"ledger_address/{call.bucket}"))
 
 
 def own(house: House, who: Principal) -> tuple[Budget, Budget]:
     """Return the budgets of a key or an account."""
-    bucket = f"ledger_key/{who.key_id}" if who.kind == "key" else f"ledger_account/{who.account_id}"
-    return budgets(house, bucket, who)
+    return admission.own(house, "ledger", who)
 
 
 def doubtful(house: House, bucket: str) -> tuple[Budget, Budget]:
     """Return the budgets that failed credentials of an address count in."""
-    return budgets(house, f"ledger_unknown/{bucket}")
-
-
-def budgets(house: House, bucket: str, who: Principal | None = None) -> tuple[Budget, Budget]:
-    settings = house.settings
-    per_minute = (who.per_minute if who else None) or settings.key_per_minute
-    per_hour = (who.per_hour if who else None) or settings.key_per_hour
-    return both(bucket, per_minute, per_hour)
-
-
-@lru_cache(maxsize=4096)
-def both(bucket: str, per_minute: int, per_hour: int) -> tuple[Budget, Budget]:
-    return Budget(bucket, per_minute, PER_MINUTE, "minute"), Budget(bucket, per_hour, PER_HOUR, "hour")
+    return admission.budgets(house, f"ledger_unknown/{bucket}")
 
 
 def credential(call: Call) -> Principal:
@@ -77,13 +59,11 @@ def credential(call: Call) -> Principal:
     if not value:
         raise unauthenticated("Invalid Authorization header format")
     is_token = admission.token_like(value)
-    if is_token and "J" in wanted:
-        return sessions.resolve(call.house, value)
-    if wanted == "J":
-        raise unauthenticated(BAD_TOKEN)
-    if is_token:
+    if is_token and "J" not in wanted:
         raise unauthenticated(BAD_KEY)
-    return keys.resolve(call.house, value)
+    if not is_token and wanted == "J":
+        raise unauthenticated(BAD_TOKEN)
+    return admission.owner(call.house, value)
 
 
 def reach(who: Principal, terms: Terms) -> None:
@@ -93,7 +73,7 @@ def reach(who: Principal, terms: Terms) -> None:
     resource, action = terms.action
     kind_fits = ("K" if who.key_kind == "project" else "O") in terms.credential
     if not (kind_fits and (action == "any" or who.allows(resource, action))):
-        raise forbidden(f"Insufficient scope: {named(resource, action)} required")
+        raise beyond_scope(named(resource, action))
 
 
 def named(resource: str, action: str) -> str:

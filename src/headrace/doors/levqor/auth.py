@@ -4,25 +4,18 @@ The one word of `Terms.credential` is `A`: an access token or an organization ke
 Routes with `limited=False` are not counted, but their answers show how the budget of their address stands.
 """
 
-from functools import lru_cache
-
 import msgspec
 
-from headrace.core import audit, keys, uptime
-from headrace.core.identity import sessions
+from headrace.core import audit, uptime
 from headrace.core.limits.windows import Budget
-from headrace.core.principal import Principal
-from headrace.core.refusals import forbidden, rate_limited, unauthenticated
+from headrace.core.refusals import rate_limited
 from headrace.kit.times import SECOND
 from headrace.wire import admission
 from headrace.wire.call import Call
-from headrace.wire.door import Terms
 
-PER_MINUTE = 60
 # As documented: a client that waits so long finds its window as good as empty.
 RETRY_SECONDS = 60
 READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-ORGANIZATION_KEYS = frozenset({"organization", "imported"})
 CARRIED_OUT = range(200, 300)
 
 
@@ -43,10 +36,10 @@ def check(call: Call) -> None:
     take(call, address)
     if not terms.credential:
         return
-    call.principal = who = admission.anybody(call) or credential(call)
+    call.principal = who = admission.anybody(call) or admission.credential(call, "X-Api-Key is required")
     if writes(call):
-        take(call, of_door(call.house.settings.levqor_writes), after=address)
-    reach(who, terms)
+        take(call, admission.per_minute("levqor_writes/all", call.house.settings.levqor_writes), after=address)
+    admission.reach(who, terms.action, "{action}")
 
 
 def peek(call: Call) -> None:
@@ -61,17 +54,8 @@ def writes(call: Call) -> bool:
 def of_address(call: Call) -> Budget:
     settings = call.house.settings
     if writes(call):
-        return budget(f"levqor_write/{call.bucket}", settings.levqor_writes_per_address)
-    return budget(f"levqor_read/{call.bucket}", settings.levqor_reads_per_address)
-
-
-def of_door(limit: int) -> Budget:
-    return budget("levqor_writes/all", limit)
-
-
-@lru_cache(maxsize=4096)
-def budget(bucket: str, limit: int) -> Budget:
-    return Budget(bucket, limit, PER_MINUTE, "minute")
+        return admission.per_minute(f"levqor_write/{call.bucket}", settings.levqor_writes_per_address)
+    return admission.per_minute(f"levqor_read/{call.bucket}", settings.levqor_reads_per_address)
 
 
 def take(call: Call, wanted: Budget, *, after: Budget | None = None) -> None:
@@ -86,23 +70,6 @@ def take(call: Call, wanted: Budget, *, after: Budget | None = None) -> None:
     reset = call.house.clock() // SECOND + RETRY_SECONDS
     call.rates = (msgspec.structs.replace(taken.refused, remaining=0, reset=reset),)
     raise rate_limited(f"Rate limit exceeded: {wanted.limit} requests per {wanted.name}", RETRY_SECONDS)
-
-
-def credential(call: Call) -> Principal:
-    """Return whose credential the request carries."""
-    value = admission.presented(call)
-    if not value:
-        raise unauthenticated("X-Api-Key is required")
-    resolve = sessions.resolve if admission.token_like(value) else keys.resolve
-    return resolve(call.house, value)
-
-
-def reach(who: Principal, terms: Terms) -> None:
-    """Refuse a key that is a project's, or whose scopes do not reach the route."""
-    if who.kind != "key" or terms.action is None:
-        return
-    if who.key_kind not in ORGANIZATION_KEYS or not who.allows(*terms.action):
-        raise forbidden(f"Insufficient scope: {terms.action[1]} required")
 
 
 def answered(call: Call, status: int, seconds: float) -> None:
