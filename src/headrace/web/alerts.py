@@ -87,7 +87,7 @@ def create(call: Call, slug: str) -> Answer:
     try:
         made = alerts.create(call.house, call.who, project_id=project.project_id, **_read(given))
     except Refusal as refusal:
-        return _form(call, project, given, complaint=_said(refusal))
+        return _form(call, project, given, refused=forms.said(refusal))
     return moved(f"{_path(project)}/{made.id}")
 
 
@@ -98,7 +98,7 @@ def update(call: Call, slug: str, alert_id: str) -> Answer:
     try:
         alerts.update(call.house, call.who, alert_id=rule.id, **_read(given))
     except Refusal as refusal:
-        return _form(call, project, given, rule=rule, complaint=_said(refusal))
+        return _form(call, project, given, rule=rule, refused=forms.said(refusal))
     return moved(f"{_path(project)}/{rule.id}")
 
 
@@ -127,7 +127,7 @@ def test(call: Call, slug: str, alert_id: str) -> Answer:
     try:
         trial = alerts.test(call.house, call.who, alert_id=_rule(call, project, alert_id).id)
     except Refusal as refusal:
-        return _shown(call, project, alert_id, complaint=_said(refusal))
+        return _shown(call, project, alert_id, refused=forms.said(refusal, Kind.UNAVAILABLE))
     return _shown(call, project, alert_id, trial=trial)
 
 
@@ -185,14 +185,13 @@ def _written(rule: Rule) -> dict[str, str]:
 
 
 def _shown(
-    call: Call, project: Project, alert_id: str, *, trial: alerts.Trial | None = None, complaint: str = ""
+    call: Call, project: Project, alert_id: str, *, trial: alerts.Trial | None = None, refused: Refusal | None = None
 ) -> Answer:
     rule = _rule(call, project, alert_id)
     lines = alerts.history(call.house, call.who, alert_id=rule.id, limit=LINES)
     return page(
         call,
         "alert.html",
-        status=400 if complaint else 200,
         project=project,
         rule=rule,
         given=_written(rule),
@@ -205,18 +204,17 @@ def _shown(
         mutes=MUTES,
         muted=rule.muted(call.house.clock()),
         trial=trial,
-        complaint=complaint,
+        refused=refused,
         logs=forms.address(f"/ui/projects/{project.slug}/logs", q=rule.definition.query),
     )
 
 
 def _form(
-    call: Call, project: Project, given: dict[str, str], *, rule: Rule | None = None, complaint: str = ""
+    call: Call, project: Project, given: dict[str, str], *, rule: Rule | None = None, refused: Refusal | None = None
 ) -> Answer:
     return page(
         call,
         "alert_form.html",
-        status=400 if complaint else 200,
         project=project,
         given=FRESH | {"name": "", "query": "", "is_enabled": "1"} | given,
         rule=rule,
@@ -224,7 +222,7 @@ def _form(
         comparisons=list(alerts.COMPARISONS),
         measures={"per_minute": "events a minute", "change_percent": "change in % against the window before"},
         news=alerts.NEWS,
-        complaint=complaint,
+        refused=refused,
     )
 
 
@@ -242,12 +240,6 @@ def _sample(project: Project, log_id: str | None) -> str:
         return ""
     ends = {"from": times.show(place[0] - AROUND), "to": times.show(place[0] + AROUND)}
     return forms.address(f"/ui/projects/{project.slug}/logs", event=log_id, **ends)
-
-
-def _said(refusal: Refusal) -> str:
-    if refusal.kind not in {Kind.INVALID, Kind.UNAVAILABLE}:
-        raise refusal
-    return refusal.text
 
 
 def _path(project: Project) -> str:

@@ -5,7 +5,7 @@ Nobody is signed in here: the order's id, which cannot be guessed, opens its pag
 
 from headrace.core import billing
 from headrace.core.billing import Checkout
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.web import forms
 from headrace.web.rendering import moved, page
 from headrace.web.routing import ANYBODY, route
@@ -29,9 +29,7 @@ def place(call: Call, session_id: str) -> Answer:
     try:
         placed = billing.place(call.house, session_id=session_id)
     except Refusal as refusal:
-        if refusal.kind is not Kind.CONFLICT:
-            raise
-        return _order(call, billing.order(call.house, session_id=session_id), complaint=refusal.text)
+        return _order(call, billing.order(call.house, session_id=session_id), forms.said(refusal))
     return moved(forms.address(SUCCESS, session_id=placed.id))
 
 
@@ -61,8 +59,8 @@ def money(amount: int | None, currency: str) -> str:
     return f"{amount / 10**digits:,.{digits}f} {currency.upper()}"
 
 
-def _order(call: Call, order: Checkout, *, complaint: str = "") -> Answer:
-    return page(call, "checkout.html", status=409 if complaint else 200, order=order, money=money, complaint=complaint)
+def _order(call: Call, order: Checkout, refused: Refusal | None = None) -> Answer:
+    return page(call, "checkout.html", refused=refused, order=order, money=money)
 
 
 ROUTES = (

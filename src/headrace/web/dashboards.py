@@ -11,7 +11,7 @@ from headrace.core.dashboards.panels import Panel
 from headrace.core.events import Filters, stats
 from headrace.core.events.stats import Stacks
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal, not_found
+from headrace.core.refusals import Refusal, not_found
 from headrace.eventstore.search.fields import LEVELS
 from headrace.kit import times
 from headrace.web import forms, hostile, period
@@ -40,7 +40,7 @@ def create(call: Call) -> Answer:
         last = max((one.index for one in panels.list_all(call.house, call.who)), default=-1)
         panels.create(call.house, call.who, index=last + 1, **_read(call, given))
     except Refusal as refusal:
-        return _page(call, given=given, complaint=_said(refusal))
+        return _page(call, given=given, refused=forms.said(refusal))
     return moved(PATH)
 
 
@@ -50,7 +50,7 @@ def update(call: Call, panel_id: str) -> Answer:
         index = _panel(call, panel_id).index
         panels.update(call.house, call.who, panel_id=panel_id, index=index, **_read(call, given))
     except Refusal as refusal:
-        return _page(call, complaint=_said(refusal))
+        return _page(call, refused=forms.said(refusal))
     return moved(f"{PATH}#{panel_id}")
 
 
@@ -137,15 +137,14 @@ def _stack(found: Stacks, named: list[tuple[str, str, list[int]]]) -> dict[str, 
     }
 
 
-def _page(call: Call, *, given: dict[str, str] | None = None, complaint: str = "") -> Answer:
+def _page(call: Call, *, given: dict[str, str] | None = None, refused: Refusal | None = None) -> Answer:
     known = projects.list_all(call.house, call.who)
     return page(
         call,
         "dashboards.html",
-        status=400 if complaint else 200,
         listed=[(one, _named(known, one.project_id)) for one in panels.list_all(call.house, call.who)],
         given=given or {},
-        complaint=complaint,
+        refused=refused,
         kinds=KINDS,
         recent={name: period.PRESETS[name][0] for name in RECENT},
     )
@@ -176,12 +175,6 @@ def _panel(call: Call, panel_id: str) -> Panel:
 def _named(known: Sequence[Project], text: str) -> Project | None:
     """Return the project, of the organization's, that a panel's text names, by its id or its slug."""
     return next((one for one in known if text in {str(one.project_id), one.slug}), None)
-
-
-def _said(refusal: Refusal) -> str:
-    if refusal.kind is not Kind.INVALID:
-        raise refusal
-    return refusal.text
 
 
 ROUTES = (

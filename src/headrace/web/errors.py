@@ -5,7 +5,7 @@ from typing import Any
 from headrace.core import groups, rules
 from headrace.core.groups.finding import SORTS
 from headrace.core.identity import members
-from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.core.refusals import Refusal, invalid
 from headrace.kit import times
 from headrace.web import forms
 from headrace.web.rendering import moved, page
@@ -90,9 +90,8 @@ def several(call: Call, slug: str) -> Answer:
     try:
         left = act(call, project.project_id, given, chosen)
     except Refusal as refusal:
-        if refusal.kind is not Kind.INVALID:
-            raise
-        return shown(call, slug, forms.of_address(target), ticked=set(chosen), said=refusal.text)
+        text = forms.said(refusal).text
+        return shown(call, slug, forms.of_address(target), ticked=set(chosen), said=text)
     if left:
         reasons = "; ".join(sorted({refusal.text for refusal in left.values()}))
         text = f"{len(left)} of {len(chosen)} could not be changed: {reasons}"

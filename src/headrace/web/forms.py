@@ -2,11 +2,20 @@
 
 from urllib.parse import parse_qsl, urlencode
 
-from headrace.core.refusals import Refusal, invalid
+from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.wire.call import Call
 
 MOST_FIELDS = 50
 HOME = "/ui/projects"
+# What somebody can mend, or be told, where they are.
+SAID = (Kind.INVALID, Kind.CONFLICT, Kind.FORBIDDEN)
+
+
+def said(refusal: Refusal, *kinds: Kind) -> Refusal:
+    """Return what is said on the page that a form was sent from: SAID, and `kinds`. The rest gets a page of its own."""
+    if refusal.kind not in {*SAID, *kinds}:
+        raise refusal
+    return refusal
 
 
 def fields(call: Call) -> dict[str, str]:

@@ -12,8 +12,7 @@ MOST_PAGES = 10_000
 
 
 def show(call: Call) -> Answer:
-    given = forms.query(call).get("page", "1")
-    number = min(max(1, int(given)), MOST_PAGES) if given.isascii() and given.isdigit() and len(given) < 9 else 1  # noqa: PLR2004
+    number = max(1, forms.number(forms.query(call).get("page", ""), MOST_PAGES))
     found, count = billing.list_invoices(call.house, call.who, limit=PAGE, offset=(number - 1) * PAGE)
     return page(
         call,

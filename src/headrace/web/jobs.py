@@ -6,7 +6,7 @@ import msgspec
 
 from headrace.core import jobs, rules, workflows
 from headrace.core.jobs import Job
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.core.workflows import WaitingFor
 from headrace.kit import times
 from headrace.web import forms, shown
@@ -37,7 +37,7 @@ def list_all(call: Call) -> Answer:
     tab = given.get("state", "")
     tab = tab if tab in TABS else TABS[0]
     name = given.get("workflow", "").strip()
-    before = number(given.get("before", ""))
+    before = forms.number(given.get("before", ""), rules.LARGEST) or None
     found = jobs.list_all(
         call.house, call.who, state=None if tab == TABS[0] else tab, name=name or None, limit=PAGE, before=before
     )
@@ -78,16 +78,14 @@ def change(call: Call, job_id: str, verb: Any) -> Answer:
     try:
         verb(call.house, call.who, job_id=rules.path_id(job_id, "job_id"))
     except Refusal as refusal:
-        if refusal.kind is not Kind.CONFLICT:
-            raise
-        return page(call, "job.html", status=409, **facts(call, job_id, refusal.text))
+        return page(call, "job.html", refused=forms.said(refusal), **facts(call, job_id))
     return moved(f"/ui/jobs/{int(job_id)}")
 
 
-def facts(call: Call, job_id: str, complaint: str = "") -> dict[str, Any]:
+def facts(call: Call, job_id: str) -> dict[str, Any]:
     job = jobs.get(call.house, call.who, job_id=rules.path_id(job_id, "job_id"))
     note = workflows.waiting_for(call.house, call.who, job)
-    asked = forms.query(call).get("asked", "0")
+    asked = forms.number(forms.query(call).get("asked", ""), MOST_ASKS)
     return {
         "line": line(call, job, note),
         "job": job,
@@ -95,9 +93,8 @@ def facts(call: Call, job_id: str, complaint: str = "") -> dict[str, Any]:
         "payload": pretty(job.payload),
         "result": pretty(job.result),
         "is_over": job.state in OVER,
-        "asked": (number(asked) or 0) + 1,
+        "asked": asked + 1,
         "most_asks": MOST_ASKS,
-        "complaint": complaint,
     }
 
 
@@ -129,11 +126,6 @@ def since(call: Call, moment: int) -> str:
 def pretty(value: Any) -> str:
     """A payload or result as indented JSON; empty for none."""
     return "" if value is None else shown.pretty(value)
-
-
-def number(text: str) -> int | None:
-    """Read a number of an address; None for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 19 else None  # noqa: PLR2004
 
 
 ROUTES = (

@@ -6,7 +6,7 @@ from headrace.core import events, keys, rules
 from headrace.core.events import Filters
 from headrace.core.keys import NewKey
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.eventstore.ids import public_id
 from headrace.web import forms
 from headrace.web.rendering import fragment, moved, page
@@ -30,9 +30,7 @@ def create(call: Call, slug: str) -> Answer:
     try:
         made = keys.create_project_key(call.house, call.who, project_id=project.project_id, name=given.get("name"))
     except Refusal as refusal:
-        if refusal.kind not in {Kind.INVALID, Kind.FORBIDDEN}:
-            raise
-        return _keys(call, project, complaint=refusal.text)
+        return _keys(call, project, refused=forms.said(refusal))
     return _keys(call, project, made=made)
 
 
@@ -45,20 +43,18 @@ def revoke(call: Call, slug: str, key_id: str) -> Answer:
 def first(call: Call, slug: str) -> Answer:
     """Say whether an event has arrived; asked again and again while a page waits for one."""
     project = project_of(call, slug)
-    asked = forms.query(call).get("asked", "0")
-    times = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= len(str(MOST_ASKS)) else 0
-    return fragment("first_event.html", **_arrived(call, project), project=project, asked=times + 1)
+    asked = forms.number(forms.query(call).get("asked", ""), MOST_ASKS)
+    return fragment("first_event.html", **_arrived(call, project), project=project, asked=asked + 1)
 
 
-def _keys(call: Call, project: Project, *, made: NewKey | None = None, complaint: str = "") -> Answer:
+def _keys(call: Call, project: Project, *, made: NewKey | None = None, refused: Refusal | None = None) -> Answer:
     return page(
         call,
         "keys.html",
-        status=400 if complaint else 200,
         project=project,
         keys=keys.list_project_keys(call.house, call.who, project_id=project.project_id),
         made=made,
-        complaint=complaint,
+        refused=refused,
         base=site.base(call),
         asked=0,
         **_arrived(call, project),

@@ -51,8 +51,7 @@ def rows(call: Call, slug: str) -> Answer:
     """Return the next rows of the list."""
     seen = _understood(call, slug)
     given = forms.query(call)
-    before = given.get("before", "")
-    count = int(before) if before.isascii() and before.isdigit() and len(before) <= len(str(MOST_ROWS)) else MOST_ROWS
+    count = forms.number(given.get("before", ""), MOST_ROWS)
     return fragment("rows.html", view=seen, **_rows(call, seen, given.get("cursor") or None, count))
 
 

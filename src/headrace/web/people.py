@@ -8,9 +8,8 @@ from headrace.web.routing import ANYBODY, PERSON, route
 from headrace.wire.call import Answer, Call
 
 DOOR = "web"
-STATUS = {Kind.UNAUTHENTICATED: 401, Kind.CONFLICT: 409, Kind.RATE_LIMITED: 429}
-# What a form is answered with beside its own page, when core said no.
-SAID = frozenset({*STATUS, Kind.INVALID, Kind.FORBIDDEN})
+# Of those who are not in yet, this is no reason to send them elsewhere.
+AT_THE_DOOR = (Kind.UNAUTHENTICATED, Kind.RATE_LIMITED)
 
 
 def sign_in_form(call: Call) -> Answer:
@@ -25,7 +24,7 @@ def sign_in(call: Call) -> Answer:
             call.house, email=given.get("email"), password=given.get("password"), door=DOOR, address=call.address
         )
     except Refusal as refusal:
-        return _sign_in(call, given, _said(refusal))
+        return _sign_in(call, given, forms.said(refusal, *AT_THE_DOOR))
     browser.remember(call, sessions.resolve(call.house, done.pair.access_token))
     return moved(forms.own(given.get("next", "")))
 
@@ -47,7 +46,7 @@ def sign_up(call: Call) -> Answer:
             address=call.address,
         )
     except Refusal as refusal:
-        return _sign_up(call, given, _said(refusal))
+        return _sign_up(call, given, forms.said(refusal, *AT_THE_DOOR))
     browser.remember(call, sessions.resolve(call.house, made.pair.access_token))
     return moved(forms.HOME)
 
@@ -66,12 +65,6 @@ def choose_theme(call: Call) -> Answer:
     return moved(forms.own(given.get("next", "")))
 
 
-def _said(refusal: Refusal) -> Refusal:
-    if refusal.kind not in SAID:
-        raise refusal
-    return refusal
-
-
 def _sign_in(call: Call, given: dict[str, str], refusal: Refusal | None = None) -> Answer:
     return _form(call, "sign_in.html", given, refusal)
 
@@ -86,9 +79,8 @@ def _form(call: Call, template: str, given: dict[str, str], refusal: Refusal | N
     return page(
         call,
         template,
-        status=200 if refusal is None else STATUS.get(refusal.kind, 400),
+        refused=refusal,
         given=given,
-        complaint=refusal.text if refusal else "",
         unprotected=browser.unprotected(call),
     )
 

@@ -2,17 +2,15 @@
 
 from headrace.core import projects
 from headrace.core.identity.organizations import slug_of
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.web import forms
 from headrace.web.rendering import moved, page
 from headrace.web.routing import route
 from headrace.wire.call import Answer, Call
 
-SAID = {Kind.INVALID: 400, Kind.CONFLICT: 409, Kind.FORBIDDEN: 403}
-
 
 def list_all(call: Call) -> Answer:
-    return page(call, "projects.html", complaint="", given={}, environments=projects.ENVIRONMENTS)
+    return _page(call, {})
 
 
 def create(call: Call) -> Answer:
@@ -28,17 +26,12 @@ def create(call: Call) -> Answer:
             environment=given.get("environment") or None,
         )
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return page(
-            call,
-            "projects.html",
-            status=SAID[refusal.kind],
-            complaint=refusal.text,
-            given=given,
-            environments=projects.ENVIRONMENTS,
-        )
+        return _page(call, given, forms.said(refusal))
     return moved(f"/ui/projects/{made.slug}/keys")
+
+
+def _page(call: Call, given: dict[str, str], refused: Refusal | None = None) -> Answer:
+    return page(call, "projects.html", refused=refused, given=given, environments=projects.ENVIRONMENTS)
 
 
 ROUTES = (route("GET", "/ui/projects", list_all), route("POST", "/ui/projects", create))

@@ -12,9 +12,11 @@ from headrace.core import projects
 from headrace.core.groups.frames import Frame
 from headrace.core.identity import accounts, organizations
 from headrace.core.projects import Project
+from headrace.core.refusals import Refusal
 from headrace.web import assets, browser, hostile, period
 from headrace.wire.call import Answer, Call
 from headrace.wire.headers import Header
+from headrace.wire.statuses import STATUS
 
 HTML = b"text/html; charset=utf-8"
 SEE_OTHER = 303
@@ -61,11 +63,20 @@ def fragment(template: str, /, *headers: Header, status: int = 200, **facts: Any
 
 
 def page(
-    call: Call, template: str, /, *, status: int = 200, project: Project | None = None, bare: bool = False, **facts: Any
+    call: Call,
+    template: str,
+    /,
+    *,
+    status: int = 200,
+    project: Project | None = None,
+    refused: Refusal | None = None,
+    bare: bool = False,
+    **facts: Any,
 ) -> Answer:
     """Render a whole page; with a session's menu when there is one. `project` is the one whose pages these are.
 
-    A `bare` page asks the database nothing.
+    What was `refused` is said on it, as `complaint`, and gives the answer its status. A `bare` page asks the database
+    nothing.
     """
     now = call.house.clock()
     known: dict[str, Any] = {"account": None, "organization": None, "projects": [], "role": ""}
@@ -77,7 +88,10 @@ def page(
             "role": call.who.role,
         }
     shared = {"theme": browser.theme(call), "here": here(call), "project": project, "ago": partial(_ago, now)}
-    return fragment(template, status=status, **(known | shared | facts))
+    if refused is not None:
+        status = STATUS[refused.kind]
+    complaint = "" if refused is None else refused.text
+    return fragment(template, status=status, complaint=complaint, **(known | shared | facts))
 
 
 def _ago(now: int, moment: int) -> str:

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headrace.core import rules, searches
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.core.refusals import Refusal, invalid
 from headrace.core.searches import SavedSearch
 from headrace.kit import times
 from headrace.web import forms
@@ -45,9 +45,7 @@ def create(call: Call, slug: str) -> Answer:
             **fields,
         )
     except Refusal as refusal:
-        if refusal.kind is not Kind.INVALID:
-            raise
-        return _page(call, project, complaint=refusal.text)
+        return _page(call, project, refused=forms.said(refusal))
     return moved(back)
 
 
@@ -88,14 +86,13 @@ def address(project: Project, one: SavedSearch) -> str:
     return forms.address(path, q=one.query, period=named, columns=columns, **ends)
 
 
-def _page(call: Call, project: Project, *, complaint: str = "") -> Answer:
+def _page(call: Call, project: Project, *, refused: Refusal | None = None) -> Answer:
     found = searches.list_all(call.house, call.who, project_id=project.project_id)
     return page(
         call,
         "searches.html",
-        status=400 if complaint else 200,
         project=project,
-        complaint=complaint,
+        refused=refused,
         listed=[(one, address(project, one)) for one in found],
         mine=call.who.account_id,
         admin=call.who.is_admin,

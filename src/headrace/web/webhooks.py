@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from headrace.core import webhooks
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.core.webhooks import EVENTS, NewEndpoint, deliveries
 from headrace.kit import times
 from headrace.web import forms
@@ -20,8 +20,6 @@ STATUSES = ("all", "pending", "delivered", "failed")
 # What a form says of a recovery: hours back.
 SPANS = {"1": "hour", "24": "day", "168": "week", "720": "30 days"}
 SEPARATORS = re.compile(r"[\s,]+")
-# What a person can mend, said on the page they are on; the rest gets a page of its own.
-SAID = {Kind.INVALID, Kind.CONFLICT}
 
 
 def list_all(call: Call) -> Answer:
@@ -41,9 +39,7 @@ def create(call: Call) -> Answer:
             secret=given.get("secret", "").strip() or None,
         )
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return _endpoints(call, given=given, complaint=refusal.text)
+        return _endpoints(call, given=given, refused=forms.said(refusal))
     return _endpoint(call, made.endpoint.id, made=made)
 
 
@@ -74,9 +70,7 @@ def send_test(call: Call, endpoint_id: str) -> Answer:
     try:
         sent = webhooks.send_test(call.house, call.who, endpoint_id=endpoint_id)
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return _endpoint(call, endpoint_id, complaint=refusal.text)
+        return _endpoint(call, endpoint_id, refused=forms.said(refusal))
     return moved(f"{LOG}/{sent.id}")
 
 
@@ -134,9 +128,7 @@ def redeliver(call: Call, delivery_id: str) -> Answer:
     try:
         webhooks.redeliver(call.house, call.who, delivery_id=delivery_id)
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return _delivery(call, delivery_id, complaint=refusal.text)
+        return _delivery(call, delivery_id, refused=forms.said(refusal))
     return moved(f"{LOG}/{delivery_id}")
 
 
@@ -145,49 +137,46 @@ def _done(call: Call, endpoint_id: str, work: Any) -> Answer:
     try:
         work()
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return _endpoint(call, endpoint_id, complaint=refusal.text)
+        return _endpoint(call, endpoint_id, refused=forms.said(refusal))
     return moved(f"{ROOT}/{endpoint_id}")
 
 
-def _endpoints(call: Call, *, given: dict[str, str] | None = None, complaint: str = "") -> Answer:
+def _endpoints(call: Call, *, given: dict[str, str] | None = None, refused: Refusal | None = None) -> Answer:
     return page(
         call,
         "webhooks.html",
-        status=400 if complaint else 200,
         endpoints=webhooks.list_all(call.house, call.who),
         known=EVENTS,
         given=given or {},
-        complaint=complaint,
+        refused=refused,
     )
 
 
-def _endpoint(call: Call, endpoint_id: str, *, made: NewEndpoint | None = None, complaint: str = "") -> Answer:
+def _endpoint(
+    call: Call, endpoint_id: str, *, made: NewEndpoint | None = None, refused: Refusal | None = None
+) -> Answer:
     house, who = call.house, call.who
     return page(
         call,
         "webhook.html",
-        status=400 if complaint else 200,
         one=webhooks.get(house, who, endpoint_id=endpoint_id),
         recent=deliveries.list_all(house, who, endpoint_id=endpoint_id, limit=RECENT),
         known=EVENTS,
         spans=SPANS,
         made=made,
-        complaint=complaint,
+        refused=refused,
     )
 
 
-def _delivery(call: Call, delivery_id: str, *, complaint: str = "") -> Answer:
+def _delivery(call: Call, delivery_id: str, *, refused: Refusal | None = None) -> Answer:
     found = deliveries.get(call.house, call.who, delivery_id=delivery_id)
     return page(
         call,
         "webhook_delivery.html",
-        status=400 if complaint else 200,
         one=found.delivery,
         body=found.body,
         attempts=found.attempts[::-1],
-        complaint=complaint,
+        refused=refused,
     )
 
 

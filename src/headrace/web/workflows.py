@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from headrace.core import workflows
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Refusal
 from headrace.core.workflows import Defined, Definition, Worker
 from headrace.web import forms
 from headrace.web.rendering import moved, page
@@ -15,7 +15,6 @@ from headrace.web.routing import route
 from headrace.wire.call import Answer, Call
 
 PATH = "/ui/workflows"
-SAID = {Kind.INVALID: 400, Kind.CONFLICT: 409, Kind.FORBIDDEN: 403}
 NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 NUMBERS = ("timeout_seconds", "tries", "concurrency")
 WORDS = {
@@ -71,9 +70,7 @@ def _done(call: Call, verb: Callable[[], Defined | Definition], given: dict[str,
     try:
         made = verb()
     except Refusal as refusal:
-        if refusal.kind not in SAID:
-            raise
-        return _page(call, status=SAID[refusal.kind], complaint=refusal.text, given=given)
+        return _page(call, refused=forms.said(refusal), given=given)
     if isinstance(made, Defined) and made.secret:
         return _page(call, made=made)
     return moved(PATH)
@@ -82,9 +79,8 @@ def _done(call: Call, verb: Callable[[], Defined | Definition], given: dict[str,
 def _page(
     call: Call,
     *,
-    status: int = 200,
     made: Defined | None = None,
-    complaint: str = "",
+    refused: Refusal | None = None,
     given: dict[str, str] | None = None,
 ) -> Answer:
     seen = workflows.list_workers(call.house, call.who)
@@ -94,12 +90,11 @@ def _page(
     return page(
         call,
         "workflows.html",
-        status=status,
         lines=[Line(one, [who for who in seen if who.queue == one.name], one.name in here) for one in defined],
         builtin=sorted(WORDS.items()),
         functions=sorted(name for name in here if name not in names),
         made=made,
-        complaint=complaint,
+        refused=refused,
         given=given or {},
         is_admin=call.who.is_admin,
     )
