@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from headrace.cli.client import KEY_VARIABLE, URL_VARIABLE
 from headrace.cli.screen import Misuse, Trouble
 from headrace.core.settings import SETTINGS, SettingError, Settings, load
@@ -21,9 +23,11 @@ def settings(given: Namespace) -> Settings:
     # These two say where a client finds a server; a server has no such setting.
     environ = {name: value for name, value in os.environ.items() if name not in {URL_VARIABLE, KEY_VARIABLE}}
     try:
-        return load(flags, environ, Path(given.config) if given.config else None)
+        chosen = load(flags, environ, Path(given.config) if given.config else None)
     except SettingError as problem:
         raise Misuse(str(problem)) from problem
+    # The engine's library changes the current folder for as long as it loads itself, beside whatever opens files then.
+    return msgspec.structs.replace(chosen, data=chosen.data.absolute())
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from headrace.cli.configuration import settings, unreadable
 from headrace.cli.running import Control, Lock
 from headrace.cli.screen import Misuse, Trouble, say
 from headrace.core.settings import Settings
+from headrace.eventstore import clients
 from headrace.wire import journal
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def run(given: Namespace) -> int:
 
 def _load_engine() -> None:
     with contextlib.suppress(ImportError):  # Whoever needs it next says what is missing.
-        import chdb  # noqa: F401
+        clients.library()
 
 
 def _make_folder(folder: Path) -> None:

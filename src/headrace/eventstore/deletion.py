@@ -6,7 +6,7 @@ Rows vanish from questions at once; their bytes go when the engine next merges t
 from typing import Final
 
 from headrace.eventstore import queries, rollup
-from headrace.eventstore.engine import Engine, Parameters
+from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection
 
 # A count that decides what is deleted may take its time: nobody waits for it.
@@ -40,5 +40,4 @@ def remove_quarantined(engine: Engine, selection: Selection) -> None:
         if known:
             conditions.append(condition)
             params[name] = chosen(known)
-    sent: Parameters = params
-    engine.command(f"DELETE FROM quarantine WHERE {' AND '.join(conditions)}", sent)
+    engine.command(f"DELETE FROM quarantine WHERE {' AND '.join(conditions)}", params)

@@ -10,19 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TypeVar
+from urllib.parse import urlsplit
 
-import clickhouse_connect
 import msgspec
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from headrace.eventstore import rollup, schema
+from headrace.eventstore.clients import Client, ClientError, Embedded, Parameters, Server
 from headrace.kit import clock as wall
 from headrace.kit.times import DAY
 
 Row = TypeVar("Row")
-Parameters = Mapping[str, Any]
 
 NO_SPACE, MEMORY, TIME, CANCELLED = 243, 241, 159, 394
 # Codes of the engine that tell of the question, not of the engine, with what to tell the person who asked.
@@ -85,14 +83,6 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     wait_seconds: float = 10.0  # For a free client, before the query is refused as busy.
 
 
-class Client(Protocol):
-    """What we use of clickhouse_connect's client, which both its backends have."""
-
-    def raw_query(self, query: str, parameters: Any = ..., *, fmt: str | None = ...) -> bytes: ...
-    def command(self, cmd: str, parameters: Any = ..., data: bytes | None = ..., settings: Any = ...) -> Any: ...
-    def close(self) -> None: ...
-
-
 def quoted(text: str) -> str:
     """Return an SQL string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -107,11 +97,11 @@ def clause(settings: Mapping[str, str | float]) -> str:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn the library's errors into ours."""
+    """Tell refusals of a question from failures of the engine."""
     try:
         yield
-    except ClickHouseError as problem:
-        code = getattr(problem, "code", None)
+    except ClientError as problem:
+        code = problem.code
         if code in REFUSED:
             raise QueryRefused(*REFUSED[code], code) from problem
         raise EngineError(str(problem).partition("\n")[0], code) from problem
@@ -173,7 +163,7 @@ class Engine:
         if slow:
             limits["os_thread_priority"] = SLOW_NICE
         with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
-            answer = client.raw_query(sql + clause(limits), dict(params or {}), fmt="JSONCompactEachRow")
+            answer = client.raw_query(sql + clause(limits), params, fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
     def one(self, sql: str, params: Parameters | None = None, *, row: type[Row], comment: str = "") -> Row:
@@ -259,7 +249,7 @@ class Engine:
     def command(self, sql: str, params: Parameters | None = None) -> None:
         """Run a statement that answers nothing (DDL, DELETE); the drain goes on meanwhile."""
         with self.client() as client, translated():
-            client.command(sql, dict(params or {}))
+            client.command(sql, params)
 
     def insert_file(self, path: Path, insert: str, structure: str, *, token: str = "") -> None:
         """Run an INSERT ... SELECT whose `{source}` is the file of JSON lines, once per token.
@@ -268,13 +258,13 @@ class Engine:
         """
         settings = schema.READING | ({"insert_deduplication_token": token} if token else {})
         with self.draining, translated():
-            if self.embedded:
-                source = f"file({quoted(str(path))}, 'JSONEachRow', {quoted(structure)})"
-                self.drainer.command(insert.replace("{source}", source) + clause(settings))
-            else:
+            if isinstance(self.drainer, Server):
                 source = f"input({quoted(structure)})"
                 statement = insert.replace("{source}", source) + " FORMAT JSONEachRow"
-                self.drainer.command(statement, data=path.read_bytes(), settings=settings)
+                self.drainer.send(statement, path.read_bytes(), settings)
+            else:
+                source = f"file({quoted(str(path))}, 'JSONEachRow', {quoted(structure)})"
+                self.drainer.command(insert.replace("{source}", source) + clause(settings))
 
     def insert_segment(self, path: Path, *, token: str, condition: str = "") -> None:
         """Insert a segment's events, once per token. All or, when the engine refuses, none of them."""
@@ -305,45 +295,22 @@ def open_embedded(folder: Path, options: EngineOptions | None = None) -> Engine:
         "background_merges_mutations_concurrency_ratio": "2",
     }
 
-    def connect() -> Client:
-        client: Client = clickhouse_connect.get_client(
-            interface="chdb", path=str(folder), chdb_options=chdb_options, settings={"max_threads": 2}
-        )
-        return client
-
-    return opened(connect, options, embedded=True, folder=folder)
+    return opened(lambda: Embedded(folder, chdb_options, threads=2), options, embedded=True, folder=folder)
 
 
 def open_server(url: str, options: EngineOptions | None = None) -> Engine:
     """Connect to a ClickHouse server, `http[s]://user:password@host:port/database`; a missing database is made."""
     options = options or EngineOptions()
-    parts = urlsplit(url)
-    database = parts.path.strip("/") or "headrace"
-
-    def connect(name: str | None = None) -> Client:
-        client: Client = clickhouse_connect.get_client(
-            interface=parts.scheme,
-            host=parts.hostname,
-            port=parts.port or (8443 if parts.scheme == "https" else 8123),
-            username=unquote(parts.username or "default"),
-            password=unquote(parts.password or ""),
-            database=name or database,
-            send_receive_timeout=300,
-            autogenerate_session_id=False,
-        )
-        return client
-
+    database = urlsplit(url).path.strip("/") or "headrace"
     try:
-        with translated():
-            first = connect("default")
+        with translated(), contextlib.closing(Server(url, "default")) as first:
             first.command("CREATE DATABASE IF NOT EXISTS `" + database.replace("`", "") + "`")
-            first.close()
     except EngineError as problem:
         raise opening_failed(problem, None) from problem
-    return opened(connect, options, embedded=False, folder=None)
+    return opened(lambda: Server(url, database), options, embedded=False, folder=None)
 
 
-def opened(connect: Any, options: EngineOptions, *, embedded: bool, folder: Path | None) -> Engine:
+def opened(connect: Callable[[], Client], options: EngineOptions, *, embedded: bool, folder: Path | None) -> Engine:
     """Open the clients, try what we build on, bring the schema up to date."""
     clients: list[Client] = []
     try:

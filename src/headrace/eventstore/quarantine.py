@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.eventstore import schema
-from headrace.eventstore.engine import Engine, EngineError, Parameters
+from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.segments import Segment
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def shown(raw: bytes) -> str:
 
 def listed(engine: Engine, tenant: int, project: int, limit: int = 100) -> list[Bad]:
     """Return what was set aside of a project, newest first."""
-    params: Parameters = {"tenant": tenant, "project": project, "limit": limit}
+    params = {"tenant": tenant, "project": project, "limit": limit}
     where = "tenant = {tenant:UInt32} AND project = {project:UInt32}"
     sql = f"SELECT {COLUMNS} FROM quarantine WHERE {where} ORDER BY received_at DESC, id DESC LIMIT {{limit:UInt32}}"
     return engine.query(sql, params, row=Bad)
