@@ -48,6 +48,11 @@ def show(microseconds: int) -> str:
     return (text.rstrip("0") if "." in text else text) + "Z"
 
 
+def shown(microseconds: int | None) -> str | None:
+    """Write UTC as `show` does; what is not known stays None."""
+    return None if microseconds is None else show(microseconds)
+
+
 def day(microseconds: int) -> int:
     """Count the whole days since 1970-01-01 (UTC)."""
     return microseconds // DAY

@@ -76,10 +76,7 @@ def said(back: str, project: Project) -> dict[str, str | list[str] | None]:
 def address(project: Project, one: SavedSearch) -> str:
     """Return the address that shows a saved search."""
     where = next(name for name, view in PAGES.items() if view == one.view)
-    ends = {
-        "from": None if one.time_from is None else times.show(one.time_from),
-        "to": None if one.time_to is None else times.show(one.time_to),
-    }
+    ends = {"from": times.shown(one.time_from), "to": times.shown(one.time_to)}
     columns = ",".join(one.columns) or None
     path = f"/ui/projects/{project.slug}/{where}"
     named = None if one.period == DEFAULT else one.period

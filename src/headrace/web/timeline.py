@@ -110,4 +110,4 @@ def mute(group: Group) -> str:
         return ""
     rule = group.mute_rule
     data: dict[str, Any] = {} if rule is None else {n: getattr(rule, n) for n in ("events", "minutes", "users")}
-    return limits(data | ({"until": times.show(group.muted_until)} if group.muted_until is not None else {}))
+    return limits(data | {"until": times.shown(group.muted_until)})

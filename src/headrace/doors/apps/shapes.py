@@ -10,9 +10,9 @@ from headrace.core.projects import Project
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.kit import times
+from headrace.wire.moments import Time
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 
 
 class NewApp(msgspec.Struct, kw_only=True):

@@ -13,10 +13,10 @@ from headrace.core.events import deletions
 from headrace.core.events.deletions import Deletion
 from headrace.core.events.filters import Filters
 from headrace.doors.ledger.filters import Period, ProjectId, StatusClass, span
-from headrace.doors.ledger.shapes import Time, shown
 from headrace.eventstore.rows import Level, LogType
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["logs"]
 DONE = 200
@@ -133,16 +133,16 @@ def out(one: Deletion) -> DeletionOut:
         **plain,
         filters=asked(one.filters),
         created_at=times.show(one.created_at),
-        started_at=shown(one.started_at),
-        finished_at=shown(one.finished_at),
+        started_at=times.shown(one.started_at),
+        finished_at=times.shown(one.finished_at),
     )
 
 
 def asked(found: Filters) -> dict[str, Any]:
     """Return filters under the names by which they are sent; a named period as its ends."""
     named = {
-        "periodFrom": shown(found.ts_from),
-        "periodTo": shown(found.ts_to),
+        "periodFrom": times.shown(found.ts_from),
+        "periodTo": times.shown(found.ts_to),
         "level": list(found.levels),
         "log_type": list(found.log_types),
         "status_class": [f"{digit}xx" for digit in found.status_classes],

@@ -13,10 +13,10 @@ from headrace.doors.ledger import shapes
 from headrace.doors.ledger.filters import Limit, ProjectId
 from headrace.doors.ledger.groups import READ, TAGS, WHO, WRITE, shown
 from headrace.doors.ledger.projects import Id
-from headrace.doors.ledger.shapes import Time
 from headrace.kit import times
 from headrace.wire import site
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time, timed
 
 PATH = "/api/v1/error-groups/{id:str}"
 READING = terms(WHO, READ, errors=(403, 404))
@@ -190,7 +190,7 @@ def list_activity(
     """List what was done to a group and what it did, newest first; the last 500 lines are kept."""
     facts: dict[str, Any] = {"project_id": project_id, "group_id": id, "limit": limit + 1, "before": before}
     found = activity.list_all(call.house, call.who, **facts)
-    lines = [ActivityLine(**msgspec.structs.asdict(one) | {"at": times.show(one.at)}) for one in found[:limit]]
+    lines = [ActivityLine(**timed(one, "at")) for one in found[:limit]]
     return ActivityPage(lines, len(found) > limit)
 
 
@@ -275,8 +275,7 @@ def explain(call: Incoming, project_id: ProjectId, id: Id) -> FingerprintList:  
 
 
 def said(comment: comments.Comment) -> CommentOut:
-    moments = {"created_at": times.show(comment.created_at), "edited_at": shapes.shown(comment.edited_at)}
-    return CommentOut(**msgspec.structs.asdict(comment) | moments)
+    return CommentOut(**timed(comment, "created_at", "edited_at"))
 
 
 def place(seen: releases.Seen) -> Place:

@@ -101,8 +101,8 @@ def shown(group: Group) -> shapes.GroupOut:
     return shapes.GroupOut(
         first_seen=times.show(group.first_seen),
         last_seen=times.show(group.last_seen),
-        resolved_at=shapes.shown(group.resolved_at),
-        regressed_at=shapes.shown(group.regressed_at),
+        resolved_at=times.shown(group.resolved_at),
+        regressed_at=times.shown(group.regressed_at),
         mute=mute_of(group),
         **{name: getattr(group, name) for name in PLAIN_FIELDS},
     )
@@ -114,7 +114,7 @@ def mute_of(group: Group) -> shapes.Mute | None:
         return None
     rule = group.mute_rule
     limits = {} if rule is None else {name: getattr(rule, name) for name in ("events", "minutes", "users")}
-    return shapes.Mute(until=shapes.shown(group.muted_until), **limits)
+    return shapes.Mute(until=times.shown(group.muted_until), **limits)
 
 
 ROUTES = (list_all, get_one, set_status, assign)

@@ -72,7 +72,7 @@ def _shown(key: Key) -> shapes.KeyOut:
         key_prefix=key.key_prefix,
         status=key.status,
         created_at=times.show(key.created_at),
-        last_used_at=shapes.shown(key.last_used_at),
+        last_used_at=times.shown(key.last_used_at),
     )
 
 

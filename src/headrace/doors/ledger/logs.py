@@ -129,8 +129,8 @@ def error(row: EventRow, group: Group | None) -> shapes.ErrorEntry:
         timestamp=times.show(row.ts),
         group_key=group.id if group else None,
         occurrence_count=group.occurrence_count if group else None,
-        first_seen=shapes.shown(group.first_seen if group else None),
-        last_seen=shapes.shown(group.last_seen if group else None),
+        first_seen=times.shown(group.first_seen if group else None),
+        last_seen=times.shown(group.last_seen if group else None),
         **{name: getattr(row, name) for name in ERROR_FIELDS},
     )
 

@@ -8,6 +8,7 @@ from headrace.core.limits import quota
 from headrace.doors.ledger import entries, shapes
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["ingest"]
 ANY = ("logs", "any")
@@ -23,7 +24,7 @@ class Quotas(Struct):
     daily_quota: int
     daily_usage: int
     quota_remaining: int
-    quota_reset_at: shapes.Time
+    quota_reset_at: Time
 
 
 class Constraints(Struct, kw_only=True):
@@ -52,7 +53,7 @@ class Features(Struct):
 
 class ServerInfo(Struct):
     version: str
-    timestamp: shapes.Time
+    timestamp: Time
 
 
 class ProjectSettings(Struct, kw_only=True):

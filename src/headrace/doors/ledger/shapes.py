@@ -11,14 +11,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from headrace.core.projects import Project
 from headrace.eventstore.rows import Importance, Level, LogType
-from headrace.kit import times
+from headrace.wire.moments import Time
 
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255})]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
-
-
-def shown(us: int | None) -> str | None:
-    return None if us is None else times.show(us)
 
 
 class Registration(msgspec.Struct, kw_only=True):

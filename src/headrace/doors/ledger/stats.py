@@ -13,10 +13,11 @@ from headrace.core.refusals import invalid
 from headrace.core.rules import moment
 from headrace.doors.ledger.filters import ProjectId
 from headrace.doors.ledger.logs import ALL, READ, WHO, Narrowed, interval_seconds
-from headrace.doors.ledger.shapes import Count, Time
+from headrace.doors.ledger.shapes import Count
 from headrace.eventstore.statistics import Spread
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["statistics"]
 ASKS = terms(WHO, READ, errors=(403, 404))

@@ -12,6 +12,7 @@ from headrace.core import alerts, rules
 from headrace.core.alerts import Rule
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time, timed
 
 TAGS = ["alerts"]
 READ, WRITE = ("logs", "read"), ("logs", "write")
@@ -24,7 +25,6 @@ StateIs = Annotated[str | None, QueryParameter(name="state", description="One of
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Entries of a page.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=rules.LARGEST, description="Entries to skip.")]
 Before = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST, description="Id of the last line seen.")]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255})]
 
 
@@ -213,7 +213,7 @@ def history(call: Incoming, id: FromPath[str], limit: Limit = 100, before: Befor
     """Return what an alert went through, newest first."""
     alert_id = rules.path_id(id, "id")
     found = alerts.history(call.house, call.who, alert_id=alert_id, limit=limit, before=before)
-    lines = [msgspec.structs.asdict(one) | {"at": times.show(one.at)} for one in found.transitions]
+    lines = [timed(one, "at") for one in found.transitions]
     return History([Line(**{name: line[name] for name in Line.__struct_fields__}) for line in lines], found.has_more)
 
 
@@ -253,9 +253,8 @@ def unmute(call: Incoming, id: FromPath[str]) -> AlertOut:  # noqa: A002  The pa
 
 
 def out(rule: Rule) -> AlertOut:
-    fields = msgspec.structs.asdict(rule) | msgspec.structs.asdict(rule.definition) | {"in_trouble": rule.in_trouble}
-    for name in ("muted_until", "since", "evaluated_at", "created_at", "updated_at"):
-        fields[name] = None if fields[name] is None else times.show(fields[name])
+    fields = timed(rule, "muted_until", "since", "evaluated_at", "created_at", "updated_at")
+    fields |= msgspec.structs.asdict(rule.definition) | {"in_trouble": rule.in_trouble}
     return AlertOut(**{name: fields[name] for name in AlertOut.__struct_fields__})
 
 

@@ -12,12 +12,12 @@ from headrace.core import jobs, rules, workflows
 from headrace.core.jobs.reading import MOST
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["jobs"]
 READ, WRITE = ("jobs", "read"), ("jobs", "write")
 TIMES = ("run_at", "created_at", "started_at", "finished_at")
 
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 # `state` itself is a word of the framework.
 State = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": list(jobs.STATES)})]
 Word = Annotated[str | None, QueryParameter(max_length=255)]
@@ -126,8 +126,7 @@ def retry(call: Incoming, job_id: FromPath[str]) -> JobOut:
 
 def out(job: jobs.Job, note: workflows.WaitingFor | None = None) -> JobOut:
     fields: dict[str, Any] = {name: getattr(job, name) for name in JobOut.__struct_fields__ if name != "waiting_for"}
-    for name in TIMES:
-        fields[name] = None if fields[name] is None else times.show(fields[name])
+    fields |= {name: times.shown(fields[name]) for name in TIMES}
     return JobOut(**fields, waiting_for=None if note is None else Waiting(note.who, times.show(note.since)))
 
 

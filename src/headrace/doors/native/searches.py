@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from headrace.core import rules, searches
 from headrace.core.searches import SavedSearch
-from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time, timed
 
 TAGS = ["saved searches"]
 READ, WRITE = ("logs", "read"), ("logs", "write")
@@ -19,7 +19,6 @@ DONE = 204
 
 ProjectId = Annotated[int, QueryParameter(ge=1, le=rules.LARGEST)]
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255})]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 
 
 class SearchFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,10 +103,7 @@ def remove(call: Incoming, id: FromPath[str]) -> None:  # noqa: A002  The parame
 
 
 def out(one: SavedSearch) -> SearchOut:
-    fields = msgspec.structs.asdict(one)
-    for name in ("time_from", "time_to", "created_at", "updated_at"):
-        fields[name] = None if fields[name] is None else times.show(fields[name])
-    return SearchOut(**fields)
+    return SearchOut(**timed(one, "time_from", "time_to", "created_at", "updated_at"))
 
 
 ROUTES = (list_all, create, get_one, update, remove)

@@ -12,13 +12,13 @@ from headrace.core import rules, webhooks
 from headrace.core.webhooks import deliveries
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["webhooks"]
 READ, WRITE = ("webhooks", "read"), ("webhooks", "write")
 ENDPOINTS, DELIVERIES = "/api/v1/webhook-endpoints", "/api/v1/webhook-deliveries"
 DONE, ACCEPTED = 204, 202
 
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 Limit = Annotated[int, QueryParameter(ge=1, le=deliveries.MOST)]
 Url = Annotated[str, Meta(description="http or https", extra_json_schema={"maxLength": 2048})]
 Names = Annotated[Sequence[str], Meta(description="Names of events, or patterns with *", examples=[["job.*"]])]
@@ -279,7 +279,7 @@ def written(record: msgspec.Struct) -> dict[str, Any]:
     fields = msgspec.structs.asdict(record)
     for name, value in fields.items():
         if name in {"at", "failing_since", "previous_until"} or name.endswith("_at"):
-            fields[name] = None if value is None else times.show(value)
+            fields[name] = times.shown(value)
     return fields
 
 

@@ -16,6 +16,7 @@ from headrace.kit import times
 from headrace.wire import jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Terms, terms
+from headrace.wire.moments import Time
 
 TAGS = ["workers"]
 WRITE = ("workflows", "write")
@@ -29,7 +30,6 @@ MOST_WAITS = 1_000
 
 Fence = Annotated[str, Meta(description="As it came with the job; each attempt has its own")]
 Worker = Annotated[str, Meta(description="1-64 of A-Z a-z 0-9 . _ : @ -; the same in all requests about a job")]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 
 
 class LeaseFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

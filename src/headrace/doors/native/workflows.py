@@ -12,6 +12,7 @@ from headrace.core import workflows
 from headrace.core.workflows import Definition, Worker
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
+from headrace.wire.moments import Time
 
 TAGS = ["workflows"]
 READ, ADMIN = ("workflows", "read"), ("workflows", "admin")
@@ -21,7 +22,6 @@ NAME = 4
 DONE = 204
 
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 128})]
-Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 
 
 class DefinitionFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -58,7 +58,7 @@ def create(call: Incoming, data: JSONBody[NewKey]) -> KeyMade:
         key_prefix=key.key_prefix,
         scopes=key.scopes,
         is_active=key.status == "active",
-        expires_at=None if key.expires_at is None else times.show(key.expires_at),
+        expires_at=times.shown(key.expires_at),
         last_used_at=None,
         usage_count=key.usage_count,
         created_at=times.show(key.created_at),
