@@ -6,6 +6,7 @@ Nothing is sent or resolved here; `kit/outbound.py` asks at registration, and ag
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from yarl import URL
 
@@ -14,6 +15,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST_URL = 2_048
 LONGEST_HOST = 253
+JUDGED = 1_024
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # Not visible ASCII and not beyond ASCII: controls, the space, DEL; and the backslash, which some parsers call a slash.
@@ -67,6 +69,8 @@ class Destinations:
         for entry in allow:
             self._allow(entry)
         self.ranges = [_ports(entry) for entry in ports]
+        # The text alone is judged, by rules that stay: what is sent to often is judged once.
+        self.judged = lru_cache(JUDGED)(self.check)
 
     def _allow(self, entry: str) -> None:
         try:

@@ -171,7 +171,7 @@ class Outbound:
 
         started = time.monotonic()
         try:
-            target = self.destinations.url(url) if operators_own else self.destinations.check(url)
+            target = self.destinations.url(url) if operators_own else self.destinations.judged(url)
             session = self._session("own" if operators_own else self._trust(target))
             timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
             async with session.request(

@@ -15,7 +15,7 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind
 from headrace.core.settings import SettingError
-from headrace.core.webhooks import delivering, signing
+from headrace.core.webhooks import sending, signing
 from headrace.kit.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import FakeClock
 from tests.core.webhooks.sending import (
@@ -121,8 +121,8 @@ def test_ten_attempts_with_the_listed_waits(
     ],
 )
 def test_retry_after_is_heeded_where_it_asks_for_more(status: int, header: str, waits: int) -> None:
-    found = delivering.retry_after(header, FakeClock().now) * SECOND
-    asked = found if status in delivering.ASKS_TO_WAIT else 0
+    found = sending.retry_after(header, FakeClock().now) * SECOND
+    asked = found if status in sending.ASKS_TO_WAIT else 0
     assert max(asked, SECOND) == waits
 
 
@@ -228,6 +228,24 @@ def test_deliveries_survive_a_restart(
     assert len(receiver.requests) == 1
 
 
+def test_a_job_that_runs_again_after_its_delivery_was_written_sends_nothing(
+    running: House, ada: Principal, receiver: Receiver, until: Until
+) -> None:
+    make(running, ada, f"{receiver.url}/hook")
+    emit(running, ada)
+    delivery = wait_for(until, running, ada, status="delivered")
+    with running.db.write() as connection:
+        again = jobs.enqueue(
+            running,
+            connection,
+            kind="webhook.deliver",
+            organization_id=ada.organization_id,
+            payload={"delivery": delivery.id, "round": 1},
+        )
+    until(lambda: jobs.get(running, ada, job_id=again.id).state == "succeeded")
+    assert len(receiver.requests) == 1
+
+
 def test_an_event_that_did_not_happen_is_not_sent(ready: House, ada: Principal) -> None:
     make(ready, ada, "http://127.0.0.1:8080/")
 
@@ -244,4 +262,4 @@ def test_an_event_that_did_not_happen_is_not_sent(ready: House, ada: Principal) 
 @pytest.mark.parametrize("waits", [(), ("x",), ("1", "-1"), ("86401",)])
 def test_a_list_of_waits_that_is_none_stops_the_start(waits: tuple[str, ...]) -> None:
     with pytest.raises(SettingError, match="WEBHOOK_RETRY_SECONDS"):
-        delivering.schedule(waits)
+        sending.schedule(waits)

@@ -10,7 +10,7 @@ from headrace.core.house import House
 from headrace.core.jobs.states import SUCCEEDED
 from headrace.core.principal import Principal
 from headrace.core.schema.webhooks import secrets
-from headrace.core.webhooks.emitting import enqueue_delivery, enqueue_message, store_message, subscribers
+from headrace.core.webhooks.emitting import Message, Receiver, enqueue, enqueue_event, subscribers
 from headrace.core.webhooks.records import Delivery, fresh, require
 from headrace.kit.keys import signing_secret
 from headrace.kit.times import SECOND, show
@@ -35,17 +35,9 @@ def callback(
     Signed with the `signing_secret` of the key `key_id`, else with the organization's.
     """
     sealed_secret(house, connection, organization_id)
-    message_id = fresh("evt", house.clock())
-    store_message(house, connection, organization_id=organization_id, message_id=message_id, event=event, body=body)
-    return enqueue_delivery(
-        house,
-        connection,
-        organization_id=organization_id,
-        message_id=message_id,
-        event=event,
-        url=url,
-        key_id=key_id,
-    )
+    message = Message(fresh("evt", house.clock()), organization_id, event, body)
+    (made,) = enqueue(house, connection, message, [Receiver(url, key_id=key_id)])
+    return made
 
 
 def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
@@ -77,7 +69,7 @@ def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
     }
     if len(msgspec.json.encode(facts)) > EVENT_BYTES:
         facts |= {"result": None, "result_omitted": True}
-    enqueue_message(house, connection, listening, event=event, data=facts)
+    enqueue_event(house, connection, listening, event=event, data=facts)
 
 
 def answer(job: jobs.Job) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -18,8 +18,9 @@ from headrace.kit.times import show
 
 DELIVER = "webhook.deliver"
 LONGEST_LANE = 120
-
-# Prepared once: it is asked wherever anything happens, and mostly nobody listens.
+FIRST_ROUND = 1
+# Prepared once: what is announced is asked for wherever anything happens, and mostly nobody listens.
+MESSAGE, DELIVERIES = messages.insert(), deliveries.insert()
 ACTIVE: sa.Select[Any] = (
     sa.select(endpoints.c.id, endpoints.c.organization_id, endpoints.c.url, endpoints.c.events)
     .where(endpoints.c.organization_id == sa.bindparam("of_organization"), endpoints.c.is_active == 1)
@@ -27,10 +28,27 @@ ACTIVE: sa.Select[Any] = (
 )
 
 
+class Message(NamedTuple):
+    """What is sent: the bytes that are signed, in every attempt and to every receiver the same."""
+
+    id: str
+    organization_id: int
+    event: str
+    body: bytes
+
+
+class Receiver(NamedTuple):
+    """An endpoint; or without its id the URL of a callback, and the key whose secret signs it."""
+
+    url: str
+    endpoint_id: str | None = None
+    key_id: int | None = None
+
+
 def emit(house: House, connection: sa.Connection, *, organization_id: int, event: str, data: Any) -> int:
     """Tell an organization's active endpoints of an event; return how many subscribe to it."""
     chosen = subscribers(connection, organization_id, event)
-    return len(enqueue_message(house, connection, chosen, event=event, data=data))
+    return len(enqueue_event(house, connection, chosen, event=event, data=data))
 
 
 def subscribers(connection: sa.Connection, organization_id: int, event: str) -> list[sa.Row[Any]]:
@@ -44,85 +62,56 @@ def heard(connection: sa.Connection, house: House, organization_id: int, event: 
     emit(house, connection, organization_id=organization_id, event=event, data=data)
 
 
-def enqueue_message(
-    house: House,
-    connection: sa.Connection,
-    receivers: Sequence[sa.Row[Any]],
-    *,
-    event: str,
-    data: Any,
+def enqueue_event(
+    house: House, connection: sa.Connection, listening: Sequence[sa.Row[Any]], *, event: str, data: Any
 ) -> list[Delivery]:
     """Serialise an event once and put in one delivery for each of these endpoints, all of one organization."""
-    if not receivers:
+    if not listening:
         return []
     moment = house.clock()
     event_id = fresh("evt", moment)
     body = msgspec.json.encode({"event": event, "timestamp": show(moment), "data": data, "id": event_id})
-    organization_id: int = receivers[0].organization_id
-    store_message(house, connection, organization_id=organization_id, message_id=event_id, event=event, body=body)
-    return [
-        enqueue_delivery(
-            house,
-            connection,
-            organization_id=organization_id,
-            message_id=event_id,
-            event=event,
-            url=row.url,
-            endpoint_id=row.id,
-        )
-        for row in receivers
-    ]
+    message = Message(event_id, listening[0].organization_id, event, body)
+    return enqueue(house, connection, message, [Receiver(row.url, row.id) for row in listening])
 
 
-def store_message(
-    house: House, connection: sa.Connection, *, organization_id: int, message_id: str, event: str, body: bytes
-) -> None:
-    values = {"id": message_id, "organization_id": organization_id, "event": event, "body": body}
-    connection.execute(messages.insert(), values | {"created_at": house.clock()})
-
-
-def enqueue_delivery(
-    house: House,
-    connection: sa.Connection,
-    *,
-    organization_id: int,
-    message_id: str,
-    event: str,
-    url: str,
-    endpoint_id: str | None = None,
-    key_id: int | None = None,
-) -> Delivery:
-    """Put in one delivery of a stored message, and its job; one without an endpoint is a callback."""
+def enqueue(house: House, connection: sa.Connection, message: Message, receivers: Sequence[Receiver]) -> list[Delivery]:
+    """Store a message, a delivery of it to each receiver, and their jobs."""
     now = house.clock()
-    values = {
-        "id": fresh("msg", now),
-        "organization_id": organization_id,
-        "kind": CALLBACK if endpoint_id is None else WEBHOOK,
-        "endpoint_id": endpoint_id,
-        "message_id": message_id,
-        "event": event,
-        "url": url,
-        "key_id": key_id,
+    connection.execute(MESSAGE, message._asdict() | {"created_at": now})
+    common: dict[str, Any] = {
+        "organization_id": message.organization_id,
+        "message_id": message.id,
+        "event": message.event,
         "status": PENDING,
-        "round": 1,
+        "round": FIRST_ROUND,
         "attempts": 0,
         "created_at": now,
+        "last_attempt_at": None,
         "next_attempt_at": now,
+        "response_status": None,
+        "error": None,
     }
-    row = connection.execute(deliveries.insert().returning(deliveries), values).one()
-    enqueue_job(house, connection, row)
-    return delivery_of(row)
+    rows = [
+        {"id": fresh("msg", now), "kind": CALLBACK if one.endpoint_id is None else WEBHOOK, **one._asdict(), **common}
+        for one in receivers
+    ]
+    connection.execute(DELIVERIES, rows)
+    made = [Delivery(**{name: row[name] for name in Delivery.__struct_fields__}) for row in rows]
+    for one in made:
+        enqueue_job(house, connection, message.organization_id, one, FIRST_ROUND)
+    return made
 
 
-def enqueue_job(house: House, connection: sa.Connection, row: sa.Row[Any]) -> None:
+def enqueue_job(house: House, connection: sa.Connection, organization_id: int, delivery: Delivery, number: int) -> None:
     """Put in the job of a delivery's round; those in flight are counted by endpoint, of callbacks by origin."""
     jobs.enqueue(
         house,
         connection,
         kind=DELIVER,
-        organization_id=row.organization_id,
-        payload={"delivery": row.id, "round": row.round},
-        lane=row.endpoint_id or origin_of(row.url),
+        organization_id=organization_id,
+        payload={"delivery": delivery.id, "round": number},
+        lane=delivery.endpoint_id or origin_of(delivery.url),
     )
 
 

@@ -14,7 +14,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import conflict, invalid
 from headrace.core.schema.webhooks import attempts, deliveries, endpoints
 from headrace.core.webhooks import events, signing
-from headrace.core.webhooks.emitting import enqueue_message
+from headrace.core.webhooks.emitting import enqueue_event
 from headrace.core.webhooks.records import (
     BY_HAND,
     Delivery,
@@ -168,7 +168,7 @@ def send_test(house: House, who: Principal, *, endpoint_id: str) -> Delivery:
         if not row.is_active:
             raise conflict("The endpoint is switched off")
         data = {"endpoint_id": endpoint_id}
-        (made,) = enqueue_message(house, connection, [row], event=events.TEST, data=data)
+        (made,) = enqueue_event(house, connection, [row], event=events.TEST, data=data)
     return made
 
 

@@ -1,5 +1,6 @@
 """How an endpoint fares: a record of failures, warnings, and the switch that turns off what has failed for days."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,9 +29,11 @@ CLEAR = sa.update(endpoints).where(
 )
 
 
-def succeeded(connection: sa.Connection, endpoint_id: str, now: int) -> None:
-    """Clear the record of failures. Of many successes in a second one is written: they all say the same."""
-    connection.execute(CLEAR, {"of": endpoint_id, "before": now - SECOND, "last_triggered_at": now, **CLEAN})
+def succeeded(connection: sa.Connection, endpoint_ids: Sequence[str], now: int) -> None:
+    """Clear records of failures. Of many successes in a second one is written: they all say the same."""
+    if endpoint_ids:
+        about = {"before": now - SECOND, "last_triggered_at": now, **CLEAN}
+        connection.execute(CLEAR, [{"of": one, **about} for one in endpoint_ids])
 
 
 def failed(house: House, connection: sa.Connection, endpoint_id: str, now: int) -> None:
@@ -41,8 +44,8 @@ def failed(house: House, connection: sa.Connection, endpoint_id: str, now: int) 
         "last_triggered_at": now,
     }
     changed = sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(counted).returning(endpoints)
-    row = connection.execute(changed).one()
-    if not row.is_active or row.failures < FEWEST:
+    row = connection.execute(changed).one_or_none()
+    if row is None or not row.is_active or row.failures < FEWEST:
         return
     percent = 100 * (now - row.failing_since) // (house.settings.webhook_disable_hours * HOUR)
     if percent >= 100:  # noqa: PLR2004

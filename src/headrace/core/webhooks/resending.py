@@ -30,10 +30,10 @@ def redeliver(house: House, who: Principal, *, delivery_id: str) -> Delivery:
         row = log.found(connection, who, delivery_id, lock=True)
         if row.endpoint_id is not None and not found(connection, who, row.endpoint_id).is_active:
             raise conflict(OFF)
-        changed = _again(house, connection, row)
+        again = _again(house, connection, row)
         facts = {"event": row.event, "status": row.status}
         audit.record(connection, house, who, "webhook:delivery:resent", target=f"delivery:{delivery_id}", data=facts)
-    return delivery_of(changed)
+    return again
 
 
 def recover(house: House, who: Principal, *, endpoint_id: str, since: int, until: int | None = None) -> int:
@@ -94,10 +94,10 @@ def _chosen(which: dict[str, Any]) -> list[sa.ColumnElement[bool]]:
     return [*chosen, deliveries.c.created_at >= which["since"], deliveries.c.created_at < which["until"]]
 
 
-def _again(house: House, connection: sa.Connection, row: sa.Row[Any]) -> sa.Row[Any]:
+def _again(house: House, connection: sa.Connection, row: sa.Row[Any]) -> Delivery:
     """Begin a new round: the job of the last one, should it still wait, finds that it counts no more."""
     values = {"status": PENDING, "round": row.round + 1, "next_attempt_at": house.clock()}
     changed = sa.update(deliveries).where(deliveries.c.id == row.id).values(values).returning(deliveries)
-    fresh = connection.execute(changed).one()
-    enqueue_job(house, connection, fresh)
-    return fresh
+    again = delivery_of(connection.execute(changed).one())
+    enqueue_job(house, connection, row.organization_id, again, row.round + 1)
+    return again
