@@ -13,6 +13,9 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
+# Where Python is told not to keep what it compiles, as in many containers, each start would compile all again: 2 s.
+export PYTHONDONTWRITEBYTECODE :=
+
 # The stamps below are made in order, each from the one before.
 .NOTPARALLEL:
 .PHONY: help setup run test check bench soak docs wheel lock
