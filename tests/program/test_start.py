@@ -30,6 +30,8 @@ def test_the_demo_shows_its_secrets_once(serve: Serve, tmp_path: Path) -> None:
     # Processor time, for the machine may be busy with other tests; alone, it is about the time on the clock.
     spent = psutil.Process(second.pid).cpu_times()
     assert spent.user + spent.system < 4
+    loaded = [region.path for region in psutil.Process(second.pid).memory_maps()]
+    assert not [path for path in loaded if "pyarrow" in path or "numpy" in path]
     second.said("admin password sample@example.com")
     second.said("key create sample")
     second.stop()
