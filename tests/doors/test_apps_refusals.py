@@ -255,7 +255,7 @@ def test_wrong_spans(
         ("/stats/top-messages?level=info", "level", LEVELS, "enum"),
         ("/events?limit=0", "limit", "must be 1-50", "value"),
         ("/events?limit=51", "limit", "must be 1-50", "value"),
-        ("/events?limit=x", "limit", "must be 1-50", "value"),
+        ("/events?limit=x", "limit", "must be an integer in decimal digits", "value"),
         ("/events?offset=-1", "offset", f"must be 0-{2**63 - 51}", "value"),
         ("/stats/top-messages?limit=0", "limit", "must be 1-100", "value"),
         ("/stats/top-messages?limit=101", "limit", "must be 1-100", "value"),

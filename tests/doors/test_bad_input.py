@@ -284,7 +284,9 @@ def test_wrong_values_of_every_field(
         refused_or_done(client.request(method, url, content=sent, headers=bearer(tenant.token)))
 
 
-INTEGERS = ["0", "-1", "9223372036854775808", "9" * 30, "", "null", "0x1", "1_000", "%EF%BC%91", "%00", "NaN"]
+INTEGERS = ["0", "-1", "9223372036854775808", "9" * 30]
+NO_INTEGERS = ["", "null", "1e3", "1E2", "1.0", "5.", "%2B5", "%205", "5%20", "5%0A", "0x1", "1_000", "x"]
+NO_INTEGERS += ["%EF%BC%91", "%00", "NaN"]
 PARAMETERS = [
     *(f"{name}={value}" for name in ("limit", "offset") for value in INTEGERS if (name, value) != ("offset", "0")),
     *(f"cursor={value}" for value in ("", "x", "%00", "MXwx", "LTF8LTE", "fA", "a" * 9_000, "%C3%A9")),
@@ -307,6 +309,29 @@ def test_wrong_parameters(client: httpx.Client, tenant: Tenant, parameter: str) 
     answer = client.get(f"/api/v1/logs?project_id={tenant.project_id}&{parameter}", headers=bearer(tenant.key))
     assert answer.status_code == 400, answer.text
     assert answer.json()["detail"]
+
+
+def test_integers_are_decimal_digits_at_every_door(client: httpx.Client, tenant: Tenant) -> None:
+    key, me = bearer(tenant.organization_key), bearer(tenant.token)
+    of_project = f"project_id={tenant.project_id}"
+    rule = "must be an integer in decimal digits"
+    plain = {"title": "Bad Request", "status": 400, "rule": rule}
+    for value in NO_INTEGERS:
+        for path in (f"/api/v1/logs?{of_project}&limit=", f"/api/v1/error-groups?{of_project}&limit=5&limit="):
+            answer = client.get(path + value, headers=key)
+            assert (answer.status_code, answer.json()) == (400, {"detail": f"limit: {rule}"}), value
+        answer = client.get(f"/api/v1/error-groups?{of_project}&assigned_to={value}", headers=key)
+        assert (answer.status_code, answer.json()) == (400, {"detail": f"assigned_to: {rule}"}), value
+        answer = client.get(f"/api/v1/logs?project_id={value}", headers=key)
+        assert (answer.status_code, answer.json()) == (400, {"detail": "project_id must be a positive integer"}), value
+        answer = client.get(f"/apps/{tenant.project_id}/events?limit={value}", headers=me)
+        wanted = [{"loc": ["query", "limit"], "msg": rule, "type": "value"}]
+        assert (answer.status_code, answer.json()["detail"]) == (422, wanted), value
+        answer = client.get(f"/api/v1/invoices?skip={value}", headers=me)
+        wanted = [{"loc": ["query", "skip"], "msg": rule, "type": "value"}]
+        assert (answer.status_code, answer.json()["errors"]) == (422, wanted), value
+        answer = client.get(f"/api/v1/jobs?before={value}", headers=me)
+        assert answer.json() == plain | {"detail": f"before: {rule}", "field": "before"}, value
 
 
 @pytest.mark.parametrize(

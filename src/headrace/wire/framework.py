@@ -8,6 +8,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.params import QueryParameter
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import Method
@@ -25,7 +27,7 @@ from litestar.typing import FieldDefinition
 from litestar.utils import make_non_optional_union
 
 from headrace import __version__
-from headrace.core.refusals import invalid
+from headrace.core.refusals import Refusal, invalid
 from headrace.wire import complaints, jsons
 from headrace.wire.call import Call, Message, Send
 from headrace.wire.door import Door
@@ -33,6 +35,8 @@ from headrace.wire.door import Door
 T = TypeVar("T")
 
 CALL = "headrace.call"
+INTEGER = re.compile(r"-?[0-9]+")
+DIGITS = "must be an integer in decimal digits"
 
 
 class JsonBody(AbstractDTO[T]):
@@ -109,6 +113,7 @@ def framework(door: Door) -> Litestar:
         # All at once: registered one by one, the first of three handlers of one path runs in a thread of a thread.
         route_handlers=[Router(path="/", route_handlers=list(door.routes))],
         dependencies={"call": Provide(_call, sync_to_thread=False)},
+        before_request=_check_integers,
         dto=JsonBody,
         return_dto=None,
         exception_handlers={ValidationException: _wrong_parameter, Exception: _pass_through},
@@ -155,6 +160,27 @@ def _call(request: Request[Any, Any, Any]) -> Call:
     return call
 
 
+async def _check_integers(request: Request[Any, Any, Any]) -> None:
+    """Refuse integers that are not written in digits; the decoder takes `1e3`, `1.0`, and `null` for none."""
+    given = request.query_params
+    for name, rule in _integers(request.route_handler) if given else ():
+        if not all(map(INTEGER.fullmatch, given.getall(name, ()))):
+            raise _broken(name, rule)
+
+
+@lru_cache(maxsize=1024)
+def _integers(handler: HTTPRouteHandler) -> list[tuple[str, str]]:
+    """Return the integers among a handler's query parameters: their names there, and what is said of another text."""
+    found = []
+    for name, field in _parameters(handler).items():
+        given = field.kwarg_definition
+        if isinstance(given, QueryParameter) and _kind(field) is int:
+            shown = given.name or name
+            rule = complaints.rule(_declared(field)) if _is_id(shown) else None
+            found.append((shown, rule or DIGITS))
+    return found
+
+
 def _pass_through(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     del request
     raise error
@@ -167,21 +193,27 @@ def _wrong_parameter(request: Request[Any, Any, Any], error: ValidationException
         raise invalid(name, complaints.REQUIRED, type="missing", text=f"{name} is required") from error
     extra = error.extra if isinstance(error.extra, list) else []
     name = extra[0].get("key", "") if extra and isinstance(extra[0], dict) else ""
-    field = _parameters(request).get(name.partition(".")[0])
+    field = _parameters(request.route_handler).get(name.partition(".")[0])
     if name == "data":
         raise jsons.malformed() from error
     if field is None:
         raise invalid(name or "request", "is not valid") from error
     shown = getattr(field.kwarg_definition, "name", None) or name
     rule = complaints.rule(_declared(field)) or complaints.refusal(extra[0]["message"], str).facts["rule"]
+    raise _broken(shown, rule) from error
+
+
+def _broken(name: str, rule: str) -> Refusal:
     # Ids have a sentence of their own at every door that words them.
-    text = f"{shown} {rule}" if shown.endswith("_id") else None
-    raise invalid(shown, rule, text=text) from error
+    return invalid(name, rule, text=f"{name} {rule}" if _is_id(name) else None)
 
 
-def _parameters(request: Request[Any, Any, Any]) -> dict[str, FieldDefinition]:
-    """Return the parameters of the handler and of what provides for it, by name."""
-    handler = request.route_handler
+def _is_id(name: str) -> bool:
+    return name.endswith("_id")
+
+
+def _parameters(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
+    """Return the parameters of a handler and of what provides for it, by name."""
     providers = [provider.parsed_fn_signature for provider in handler.resolve_dependencies().values()]
     signatures = [*providers, handler.parsed_fn_signature]
     return {name: field for signature in signatures for name, field in signature.parameters.items()}
@@ -192,8 +224,10 @@ def _declared(field: FieldDefinition) -> Any:
     given = field.kwarg_definition
     bounds = {name: getattr(given, name, None) for name in ("ge", "le", "min_length", "max_length")}
     set_ones = {name: bound for name, bound in bounds.items() if bound is not None}
-    kind: Any = field.annotation
-    if field.is_optional:
-        # Bounds are said of the value, and None has none.
-        kind = make_non_optional_union(kind)
+    kind = _kind(field)
     return Annotated[kind, msgspec.Meta(**set_ones)] if set_ones else kind
+
+
+def _kind(field: FieldDefinition) -> Any:
+    """Return a parameter's type; of one that may be left out, that of its value."""
+    return make_non_optional_union(field.annotation) if field.is_optional else field.annotation
