@@ -12,11 +12,13 @@ class Work:
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
+        self.begun = threading.Event()
         self.open = threading.Event()
         self.open.set()
 
     def __call__(self, asked: list[int]) -> list[int]:
         self.calls.append(asked)
+        self.begun.set()
         assert self.open.wait(10)
         if 0 in asked:
             raise ZeroDivisionError
@@ -37,8 +39,7 @@ def test_what_comes_meanwhile_is_the_next_call() -> None:
     async def ask() -> list[int]:
         work.open.clear()
         first = asyncio.create_task(desk.ask(1))
-        while not work.calls:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(work.begun.wait, 10)
         others = [asyncio.create_task(desk.ask(one)) for one in (2, 3)]
         gone = asyncio.create_task(desk.ask(4))
         await asyncio.sleep(0)

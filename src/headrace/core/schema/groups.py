@@ -26,7 +26,6 @@ error_groups = sa.Table(
     column("status", sa.String(16)),
     maybe("assigned_to", Id, sa.ForeignKey("accounts.id")),
     maybe("sample_log_id", sa.String(64)),
-    maybe("sample_received_at", Time),
     maybe("resolved_at", Time),
     maybe("resolved_in_release", sa.String(255)),
     column("created_at", Time),

@@ -25,6 +25,8 @@ endpoints = sa.Table(
     column("failures", sa.Integer),
     column("warned_percent", sa.Integer),
     maybe("last_triggered_at", Time),
+    # So long it gets less than others, because it said that it has too much.
+    maybe("slowed_until", Time),
     maybe("account_id", Id),
     column("created_at", Time),
     column("updated_at", Time),

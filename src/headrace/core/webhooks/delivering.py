@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 
+import msgspec
 import sqlalchemy as sa
 
 from headrace.core import jobs
@@ -11,6 +12,7 @@ from headrace.core.jobs.states import SUCCEEDED
 from headrace.core.schema.webhooks import deliveries
 from headrace.core.webhooks import parcels, results
 from headrace.core.webhooks.emitting import DELIVER
+from headrace.core.webhooks.pace import Pace
 from headrace.core.webhooks.parcels import Found, Parcel, Question
 from headrace.core.webhooks.records import FAILED, PENDING
 from headrace.core.webhooks.sending import Sent, attempt, schedule
@@ -41,7 +43,7 @@ def kind(house: House) -> jobs.Kind:
         tries=len(waits) + 1,
         schedule=waits,
         in_flight=settings.webhook_in_flight,
-        per_lane=settings.webhook_in_flight_per_endpoint,
+        per_lane=house.part(Pace).per_lane,
         retention_days=1,
         ended=ended,
     )
@@ -50,16 +52,20 @@ def kind(house: House) -> jobs.Kind:
 async def deliver(context: jobs.Context) -> str:
     """Make one attempt. What it came to stands in the log before the engine is told."""
     house, desk, payload = context.house, context.house.part(Desk), context.payload
+    pace, lane = house.part(Pace), context.job.lane
     found = await desk.reads.ask(Question(payload["delivery"], payload["round"]))
     parcel = None if found is None else await parcel_of(house, found)
     if parcel is None:
         return "nothing to send: deleted, sent again meanwhile, or kept until its endpoint is switched on"
+    if found is not None and found.endpoint is not None:
+        pace.learn(lane, found.endpoint.slowed_until)
     sent = await attempt(house, parcel, context.job.attempt, context.job.tries)
+    slowed_until = pace.heard(lane, sent)
     if sent.error is None:
         await desk.writes.ask(sent)
         return f"HTTP {sent.status}"
     # Alone: what a failure leads to, a switch and its notice, is no other delivery's to fail with.
-    await asyncio.to_thread(results.write, house, [sent])
+    await asyncio.to_thread(results.write, house, [msgspec.structs.replace(sent, slowed_until=slowed_until)])
     if sent.wait_us is None:
         raise jobs.NonRetryable(f"Not delivered: {sent.error}")
     raise jobs.Retry(f"Not delivered yet: {sent.error}", after_seconds=sent.wait_us / SECOND)

@@ -15,6 +15,7 @@ from headrace.core.refusals import conflict, invalid
 from headrace.core.schema.webhooks import attempts, deliveries, endpoints
 from headrace.core.webhooks import events, signing
 from headrace.core.webhooks.emitting import enqueue_event
+from headrace.core.webhooks.health import CLEAN
 from headrace.core.webhooks.records import (
     BY_HAND,
     Delivery,
@@ -176,7 +177,8 @@ def _fields(house: House, given: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of what was given, each judged by its rule."""
     fields: dict[str, Any] = {}
     if "url" in given:
-        fields["url"] = _url(house, given["url"])
+        # What was said of its pace was said where it stood before.
+        fields |= {"url": _url(house, given["url"]), "slowed_until": None}
     if "events" in given:
         fields["events"] = json.dumps(events.patterns(given["events"]))
     if "description" in given:
@@ -234,8 +236,7 @@ def _sealed(house: House, who: Principal, endpoint_id: str, headers: dict[str, s
 def _switched(house: House, *, on: bool) -> dict[str, Any]:
     """The columns that say that an endpoint is on, with a clean record, or off by somebody's hand."""
     if on:
-        clean = {"failing_since": None, "failures": 0, "warned_percent": 0}
-        return {"is_active": 1, "disabled_reason": None, "disabled_at": None, **clean}
+        return {"is_active": 1, "disabled_reason": None, "disabled_at": None, "slowed_until": None, **CLEAN}
     return {"is_active": 0, "disabled_reason": BY_HAND, "disabled_at": house.clock()}
 
 

@@ -36,13 +36,17 @@ def succeeded(connection: sa.Connection, endpoint_ids: Sequence[str], now: int) 
         connection.execute(CLEAR, [{"of": one, **about} for one in endpoint_ids])
 
 
-def failed(house: House, connection: sa.Connection, endpoint_id: str, now: int) -> None:
+def failed(
+    house: House, connection: sa.Connection, endpoint_id: str, now: int, slowed_until: int | None = None
+) -> None:
     """Count a failure. Once every attempt of the setting's hours has failed, the endpoint is switched off."""
-    counted = {
+    counted: dict[str, Any] = {
         "failing_since": sa.func.coalesce(endpoints.c.failing_since, now),
         "failures": endpoints.c.failures + 1,
         "last_triggered_at": now,
     }
+    if slowed_until is not None:
+        counted["slowed_until"] = slowed_until
     changed = sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(counted).returning(endpoints)
     row = connection.execute(changed).one_or_none()
     if row is None or not row.is_active or row.failures < FEWEST:

@@ -31,6 +31,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `failing_since` and `failures` speak of the attempts since the last one that succeeded. `disabled_reason` is
     `by_hand`, `gone` (the receiver answered 410) or `failing`. `previous_until`: the old secret signs too until then.
+    `slowed_until`: the receiver said that it has too much; until then it gets less, and by and by as much as before.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: int | None
     failures: int
     last_triggered_at: int | None
+    slowed_until: int | None
     previous_until: int | None
     created_at: int
     updated_at: int
@@ -130,7 +132,9 @@ def found(connection: sa.Connection, who: Principal, endpoint_id: str, *, lock: 
 
 def endpoint_of(house: House, row: sa.Row[Any]) -> Endpoint:
     headers = opened_headers(house, row)
-    current = row.previous_until is not None and row.previous_until > house.clock()
+    now = house.clock()
+    current = row.previous_until is not None and row.previous_until > now
+    slowed = row.slowed_until is not None and row.slowed_until > now
     return Endpoint(
         id=row.id,
         url=row.url,
@@ -143,6 +147,7 @@ def endpoint_of(house: House, row: sa.Row[Any]) -> Endpoint:
         failing_since=row.failing_since,
         failures=row.failures,
         last_triggered_at=row.last_triggered_at,
+        slowed_until=row.slowed_until if slowed else None,
         previous_until=row.previous_until if current else None,
         created_at=row.created_at,
         updated_at=row.updated_at,

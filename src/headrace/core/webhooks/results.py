@@ -53,7 +53,7 @@ def _judge(house: House, connection: sa.Connection, given: Sequence[Sent], now: 
     for sent in given:
         endpoint_id = sent.parcel.endpoint_id
         if endpoint_id is not None and sent.error is not None:
-            failed(house, connection, endpoint_id, now)
+            failed(house, connection, endpoint_id, now, sent.slowed_until)
             if sent.status == GONE_STATUS:
                 switch_off(house, connection, endpoint_id, reason=GONE)
 

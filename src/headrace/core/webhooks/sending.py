@@ -24,7 +24,10 @@ SUCCESS = range(200, 300)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt and what is to be made of it: `wait_us` until the next one, None when there is none."""
+    """One attempt and what is to be made of it: `wait_us` until the next one, None when there is none.
+
+    `slowed_until`: the endpoint gets less until then, which it asked for by this answer.
+    """
 
     parcel: Parcel
     at: int
@@ -34,6 +37,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     response: str | None
     wait_us: int | None = None
+    slowed_until: int | None = None
 
 
 def schedule(listed: tuple[str, ...]) -> tuple[float, ...]:

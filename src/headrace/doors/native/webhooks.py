@@ -61,6 +61,7 @@ class EndpointOut(msgspec.Struct, kw_only=True):
     failing_since: Time | None
     failures: int
     last_triggered_at: Time | None
+    slowed_until: Time | None
     previous_until: Time | None
     created_at: Time
     updated_at: Time
@@ -278,7 +279,7 @@ def written(record: msgspec.Struct) -> dict[str, Any]:
     """A record's fields, times as text."""
     fields = msgspec.structs.asdict(record)
     for name, value in fields.items():
-        if name in {"at", "failing_since", "previous_until"} or name.endswith("_at"):
+        if name in {"at", "failing_since", "previous_until", "slowed_until"} or name.endswith("_at"):
             fields[name] = times.shown(value)
     return fields
 
