@@ -23,6 +23,7 @@ from headrace.kit.clock import now
 from headrace.kit.passwords import Passwords
 from headrace.wire.listener import Protocol
 from tests.conftest import PASSWORD, SECRET, FakeClock
+from tests.doors.raw import Wire
 
 numbers = itertools.count(1)
 
@@ -111,6 +112,13 @@ def client(origin: Origin) -> Iterator[httpx.Client]:
 def an_address() -> str:
     number = next(numbers)
     return f"198.18.{number // 250}.{number % 250 + 1}"
+
+
+@pytest.fixture
+def wire(origin: Origin) -> Iterator[Wire]:
+    made = Wire(origin.url)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 import errno
 import json
-import socket
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -16,51 +15,12 @@ from headrace.core.identity import sessions
 from headrace.core.limits import quota
 from headrace.core.principal import Principal
 from tests.doors.conftest import Origin, Tenant, an_address, bearer, tenant_of
+from tests.doors.raw import CHANGING, Wire, ask
 from tests.eventstore.faulty import FaultyFiles
 
 SINGLE = "/api/v1/ingest/single"
 GOOD = {"timestamp": "2025-10-17T10:00:00Z", "level": "info", "message": "Started"}
 BAD = {"timestamp": "2025-10-17T10:00:00Z", "level": "loud"}
-# Each differs by its own rule from answer to answer.
-CHANGING = {"x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "date", "content-length"}
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-class Wire:
-    """A connection on which a test writes bytes as it likes."""
-
-    def __init__(self, origin: Origin) -> None:
-        host, _, port = origin.url.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> Answer:
-        status = int(self.file.readline().split()[1])
-        headers: dict[str, str] = {}
-        while (line := self.file.readline().decode().strip()) != "":
-            name, _, value = line.partition(": ")
-            headers[name] = value
-        return Answer(status, headers, json.loads(self.file.read(int(headers["content-length"]))))
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-
-@pytest.fixture
-def wire(origin: Origin) -> Iterator[Wire]:
-    made = Wire(origin)
-    yield made
-    made.close()
 
 
 def request(key: str, log: Any = GOOD, *more: str, path: str = SINGLE) -> bytes:
@@ -90,11 +50,6 @@ def test_a_head_is_known_after_its_first_good_request(origin: Origin, tenant: Te
 
 def operator(tenant: Tenant) -> Principal:
     return Principal(kind="operator", organization_id=tenant.organization_id)
-
-
-def ask(wire: Wire, data: bytes) -> Answer:
-    wire.send(data)
-    return wire.answer()
 
 
 def test_a_head_is_learned_again_when_what_is_known_of_its_key_is_old(
@@ -240,7 +195,7 @@ def test_bytes_may_arrive_as_they_like(origin: Origin, shared: Tenant, wanted: l
     """Pipelined, cut anywhere: each request has its own answer, in order."""
     stream = b"".join(written(kind, shared.key) for kind in wanted)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6), label="cuts"))
-    wire = Wire(origin)
+    wire = Wire(origin.url)
     try:
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
             wire.send(stream[start:end])

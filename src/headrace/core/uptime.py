@@ -56,13 +56,13 @@ def figures(house: House, *, view: str) -> Figures:
     return found
 
 
-def count(house: House, *, recorded: bool) -> None:
-    """Count a write request that was carried out, and whether it left a record."""
+def count(house: House, *, recorded: bool, number: int = 1) -> None:
+    """Count write requests that were carried out, and whether they left a record."""
     part = house.part(Minutes)
     with part.lock:
         counts = part.counts.setdefault(house.clock() // MINUTE, [0, 0])
-        counts[0] += 1
-        counts[1] += recorded
+        counts[0] += number
+        counts[1] += number * recorded
 
 
 def mark(house: House) -> bool:

@@ -7,13 +7,11 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.core.limits.windows import Budget
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
-from headrace.eventstore.rows import Event
 from headrace.wire import body
 from headrace.wire.call import Answer, Call
-from headrace.wire.express import Pending
+from headrace.wire.express import Budgets, Pending
 
 if TYPE_CHECKING:
     from headrace.core.house import House
@@ -71,14 +69,14 @@ def terms(
 class Swift(msgspec.Struct, frozen=True, kw_only=True):
     """How a hot route takes a good request on the spot, without a task (see `express`).
 
-    `read` returns the events of a body in which all is well, else None; `append` hands them on, or raises a Refusal
-    and has done nothing. `budgets` are the caller's own, `doubtful` those of an address whose credentials failed.
+    `read` returns what stands in a body in which all is well, else None; `append` hands that on, or raises a Refusal
+    and has done nothing. `budgets` are those of a caller at an address. `counted` is told how many were answered.
     """
 
-    read: Callable[["House", bytes], Sequence[Event] | None]
-    append: Callable[["House", Principal, Mapping[bytes, bytes], Sequence[Event]], Pending]
-    budgets: Callable[["House", Principal], Sequence[Budget]]
-    doubtful: Callable[["House", str], Sequence[Budget]]
+    read: Callable[["House", bytes], Any]
+    append: Callable[["House", Principal, Mapping[bytes, bytes], Any], Pending]
+    budgets: Callable[["House", Principal, str], Budgets]
+    counted: Callable[["House", int], object]
 
 
 class HotRoute(msgspec.Struct, frozen=True, kw_only=True):

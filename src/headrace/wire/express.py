@@ -2,7 +2,7 @@
 
 A client sends the same head on a connection for hours, but for the length of the body. Where the usual way has answered
 such a request well, its head is remembered (by a keyed digest: it holds a credential), and the next request under it
-is checked, appended and answered on the spot: no parser, no task, one answer per request when the log's commit is done.
+is checked, appended and answered on the spot: no parser, no task, one answer per request when the commit is done.
 Whatever is not plainly good is left untouched, and goes the usual way, which knows every refusal.
 """
 
@@ -26,7 +26,6 @@ from headrace.wire.ids import fresh_id
 if TYPE_CHECKING:
     from headrace.core.house import House
     from headrace.core.principal import Principal
-    from headrace.eventstore.wal import Commit, WalError
     from headrace.wire.call import Call
     from headrace.wire.door import Route, Swift
 
@@ -57,12 +56,21 @@ MOST_HEADS = 4096
 MOST_PEERS = 256
 
 
-class Pending(NamedTuple):
-    """What a door took in: `body` is the answer once `commit` is durable; `undo` is for when it will never be."""
+class Commit(Protocol):
+    """What several requests wait for: a commit of the log, or of a transaction."""
 
-    commit: "Commit"
-    rows: int
-    body: bytes
+    def then(self, loop: asyncio.AbstractEventLoop, told: Callable[[Exception | None], object]) -> None:
+        """Have `told` called on the loop, once, with the error or None; never before this call has returned."""
+
+
+class Pending(NamedTuple):
+    """What a door took in. Once `commit` is durable, `answer` gives the body, or None where the usual way has to.
+
+    `undo` is for when there is no such answer.
+    """
+
+    commit: Commit
+    answer: Callable[[], bytes | None]
     undo: Callable[[], object]
 
 
@@ -85,6 +93,13 @@ class Line(Protocol):
         """Take this request the usual way after all."""
 
 
+class Budgets(NamedTuple):
+    """Those that a request counts in, and those of failed credentials, in which nothing may have been counted."""
+
+    own: Sequence[Budget]
+    doubtful: Sequence[Budget] = ()
+
+
 class Known:
     """A head that was parsed before, and what followed from it."""
 
@@ -95,17 +110,16 @@ class Known:
         self.door = call.door.name if call.door else ""
         self.most = min(MOST_BODY_BYTES, getattr(call.house.settings, route.terms.body or ""))
         self.place = (("door", self.door), ("route", route.template))
-        self.budgets = swift.budgets(call.house, who)
-        self.doubtful: dict[str, Sequence[Budget]] = {}
+        self.peers: dict[str, Budgets] = {}
 
-    def doubt(self, peer: str) -> Sequence[Budget]:
-        """Return the budgets that failed credentials of the caller's address count in."""
-        found = self.doubtful.get(peer)
+    def budgets(self, peer: str) -> Budgets:
+        """Return the budgets of the caller who is known, at the address that he comes from."""
+        found = self.peers.get(peer)
         if found is None:
-            if len(self.doubtful) >= MOST_PEERS:
-                self.doubtful.clear()
+            if len(self.peers) >= MOST_PEERS:
+                self.peers.clear()
             caller = address.client(peer, self.headers, self.house.settings.trusted_proxies)
-            found = self.doubtful[peer] = self.swift.doubtful(self.house, address.bucket(caller))
+            found = self.peers[peer] = self.swift.budgets(self.house, self.who, address.bucket(caller))
         return found
 
 
@@ -115,6 +129,7 @@ class Taken(NamedTuple):
     line: Line
     known: Known
     pending: Pending
+    budgets: Sequence[Budget]
     standings: Sequence[Standing]
     started: float
     data: bytes
@@ -124,28 +139,28 @@ class Taken(NamedTuple):
 class Round:
     """All requests that wait for one commit: answered together, counted together."""
 
-    def __init__(self, express: "Express", commit: "Commit") -> None:
+    def __init__(self, express: "Express", commit: Commit) -> None:
         self.express = express
         self.commit = commit
         self.taken: list[Taken] = []
 
-    def finish(self, error: "WalError | None") -> None:
+    def finish(self, error: Exception | None) -> None:
         house = self.express.house
         if self.express.round is self:
             self.express.round = None
-        if error is not None:
-            for one in self.taken:
-                self.express.undo(one)
-            return
         second = house.clock() // SECOND
         of_heads: dict[Known, list[Taken]] = {}
         for one in self.taken:
+            body = one.pending.answer() if error is None else None
+            if body is None:
+                self.express.undo(one)
+                continue
             head = b"x-request-id: %s\r\n%scontent-length: %d\r\ncontent-type: application/json\r\n" % (
                 fresh_id().encode(),
                 rate_lines(one.standings, second),
-                len(one.pending.body),
+                len(body),
             )
-            one.line.answer(head, LINES["api"] + b"\r\n" + one.pending.body)
+            one.line.answer(head, LINES["api"] + b"\r\n" + body)
             of_heads.setdefault(one.known, []).append(one)
         for known, some in of_heads.items():
             self.express.count(known, some)
@@ -189,15 +204,16 @@ class Express:
         house, swift = self.house, known.swift
         started = time.perf_counter()
         read = swift.read(house, body)
-        if read is None or not house.limits.untouched(known.doubt(line.peer)):
+        budgets = known.budgets(line.peer)
+        if read is None or not house.limits.untouched(budgets.doubtful):
             return False
-        taken = house.limits.take_all(known.budgets)
+        taken = house.limits.take_all(budgets.own)
         if taken.refused is not None:
             return False
         try:
             pending = swift.append(house, known.who, known.headers, read)
         except Refusal:
-            self.give_back(known)
+            self.give_back(budgets.own)
             return False
         line.wait()
         self.in_flight[known.place] = self.in_flight.get(known.place, 0) + 1
@@ -205,17 +221,17 @@ class Express:
         if turn is None or turn.commit is not pending.commit:
             turn = self.round = Round(self, pending.commit)
             pending.commit.then(asyncio.get_running_loop(), turn.finish)
-        turn.taken.append(Taken(line, known, pending, taken.standings, started, data, len(body)))
+        turn.taken.append(Taken(line, known, pending, budgets.own, taken.standings, started, data, len(body)))
         return True
 
-    def give_back(self, known: Known) -> None:
-        for budget in known.budgets:
+    def give_back(self, budgets: Sequence[Budget]) -> None:
+        for budget in budgets:
             self.house.limits.give_back(budget.bucket, budget.width)
 
     def undo(self, one: Taken) -> None:
-        """The disk refused: nothing of the request is kept, and the usual way finds the words for it."""
+        """It came to nothing: nothing of the request is kept, and the usual way finds the words for it."""
         one.pending.undo()
-        self.give_back(one.known)
+        self.give_back(one.budgets)
         self.in_flight[one.known.place] -= 1
         one.line.again(one.data)
 
@@ -228,7 +244,7 @@ class Express:
         counters.add("requests_total", (*known.place, ("status", "2xx")), number)
         counters.observe("request_seconds", known.place, *seconds)
         counters.add("request_bytes_total", door, sum(one.size for one in taken))
-        counters.add("events_accepted_total", door, sum(one.pending.rows for one in taken))
+        known.swift.counted(self.house, number)
         assert known.who.key_id is not None  # noqa: S101  `learn` takes keys alone.
         keys.usage.count(
             self.house,

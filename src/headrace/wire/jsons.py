@@ -40,6 +40,16 @@ def decode(body: bytes, kind: Any) -> Any:
         raise malformed() from None
 
 
+def plain(body: bytes, kind: Any) -> Any:
+    """Return `body` as `kind` where there is nothing to mend and nothing to refuse, else None."""
+    if too_deep(body):
+        return None
+    try:
+        return _decoder(kind).decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def malformed() -> Refusal:
     return Refusal(Kind.MALFORMED, MALFORMED, field="body", rule="must be JSON", type="value")
 

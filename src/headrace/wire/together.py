@@ -4,6 +4,7 @@ A turn for each request would cost more than a small piece of work, and would le
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -12,7 +13,30 @@ MOST = 200
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-Future = asyncio.Future[Outcome]
+Told = Callable[[None], object]
+
+
+class Batch(Generic[Item, Outcome]):
+    """What one call of `run` does; `outcomes` are there once it is done. Lives on its event loop alone."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.outcomes: Sequence[Outcome | Exception] = ()
+        self.waiting: list[Told] = []
+
+    def then(self, loop: asyncio.AbstractEventLoop, told: Told) -> None:
+        """Have `told` called once it is done; never before this call has returned."""
+        if self.outcomes:
+            loop.call_soon(told, None)
+        else:
+            self.waiting.append(told)
+
+    def finish(self, outcomes: Sequence[Outcome | Exception]) -> None:
+        self.outcomes = outcomes
+        loop = asyncio.get_running_loop()
+        for told in self.waiting:
+            # Each has its own turn on the loop, so that one that fails takes no other with it.
+            loop.call_soon(told, None)
 
 
 class Together(Generic[Item, Outcome]):
@@ -24,11 +48,24 @@ class Together(Generic[Item, Outcome]):
 
     async def __call__(self, item: Item) -> Outcome:
         """Have the work of one item done; raises what it raised."""
+        batch, place = self.put(item)
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        # Where the caller left, the work is done all the same.
+        batch.then(loop, lambda _: None if done.done() else done.set_result(None))
+        await done
+        outcome = batch.outcomes[place]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def put(self, item: Item) -> tuple[Batch[Item, Outcome], int]:
+        """Have the work of one item done, on the event loop; returns where its outcome will be."""
         loop = asyncio.get_running_loop()
         lane = self.lanes.get(loop)
         if lane is None:
             lane = self.lanes[loop] = _Lane(self.run)
-        return await lane.add(item, loop.create_future())
+        return lane.put(item)
 
 
 class _Lane(Generic[Item, Outcome]):
@@ -36,27 +73,25 @@ class _Lane(Generic[Item, Outcome]):
 
     def __init__(self, run: Callable[[Sequence[Item]], Sequence[Outcome | Exception]]) -> None:
         self.run = run
-        self.waiting: list[tuple[Item, asyncio.Future[Outcome]]] = []
+        self.waiting: deque[Batch[Item, Outcome]] = deque()
         self.turn: asyncio.Task[None] | None = None
 
-    def add(self, item: Item, future: asyncio.Future[Outcome]) -> asyncio.Future[Outcome]:
-        self.waiting.append((item, future))
+    def put(self, item: Item) -> tuple[Batch[Item, Outcome], int]:
+        if not self.waiting or len(self.waiting[-1].items) >= MOST:
+            self.waiting.append(Batch())
+        batch = self.waiting[-1]
+        batch.items.append(item)
         if self.turn is None:
             self.turn = asyncio.create_task(self._work())
-        return future
+        return batch, len(batch.items) - 1
 
     async def _work(self) -> None:
         while self.waiting:
-            group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
+            batch = self.waiting.popleft()
+            outcomes: Sequence[Outcome | Exception]
             try:
-                outcomes = await asyncio.to_thread(self.run, [item for item, _ in group])
+                outcomes = await asyncio.to_thread(self.run, batch.items)
             except Exception as error:  # noqa: BLE001  Each of those who wait raises it.
-                outcomes = [error] * len(group)
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                if future.done():
-                    continue  # The caller left; the work is done all the same.
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
+                outcomes = [error] * len(batch.items)
+            batch.finish(outcomes)
         self.turn = None

@@ -24,6 +24,8 @@ from headrace.wire.door import HotRoute, Swift, Terms
 from headrace.wire.repeats import once
 
 SHOWN_REASONS = 10
+# Of metrics.
+DOOR = (("door", "ledger"),)
 
 
 class SingleAccepted(msgspec.Struct):
@@ -83,7 +85,19 @@ def append_swiftly(
     """Hand one log to the durable log; raises a Refusal when it has no room."""
     project = target(house, who, headers)
     accepted = append(house, project, events)
-    return express.Pending(accepted.commit, 1, ONE_ACCEPTED, lambda: give_back(house, project, accepted))
+    return express.Pending(accepted.commit, answer_swiftly, lambda: give_back(house, project, accepted))
+
+
+def answer_swiftly() -> bytes:
+    return ONE_ACCEPTED
+
+
+def budgets_swiftly(house: House, who: Principal, bucket: str) -> express.Budgets:
+    return express.Budgets(auth.own(house, who), auth.doubtful(house, bucket))
+
+
+def count_swiftly(house: House, number: int) -> None:
+    house.counters.add("events_accepted_total", DOOR, number)
 
 
 def decode(body: bytes) -> Any:
@@ -128,9 +142,9 @@ def without_quota(read: Read, accepted: Accepted) -> list[tuple[int, str]]:
 
 
 def counted(call: Call, accepted: Accepted, rejected: int) -> None:
-    call.house.counters.add("events_accepted_total", (("door", "ledger"),), accepted.rows)
+    call.house.counters.add("events_accepted_total", DOOR, accepted.rows)
     if rejected:
-        call.house.counters.add("events_rejected_total", (("door", "ledger"),), rejected)
+        call.house.counters.add("events_rejected_total", DOOR, rejected)
 
 
 HOT = (
@@ -144,7 +158,7 @@ HOT = (
         takes=shapes.Log,
         gives=SingleAccepted,
         tag="Log ingestion",
-        swift=Swift(read=read_swiftly, append=append_swiftly, budgets=auth.own, doubtful=auth.doubtful),
+        swift=Swift(read=read_swiftly, append=append_swiftly, budgets=budgets_swiftly, counted=count_swiftly),
     ),
     HotRoute(
         method="POST",

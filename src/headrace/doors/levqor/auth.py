@@ -7,6 +7,7 @@ Routes with `limited=False` are not counted, but their answers show how the budg
 import msgspec
 
 from headrace.core import audit, uptime
+from headrace.core.house import House
 from headrace.core.limits.windows import Budget
 from headrace.core.refusals import rate_limited
 from headrace.kit.times import SECOND
@@ -38,7 +39,7 @@ def check(call: Call) -> None:
         return
     call.principal = who = admission.anybody(call) or admission.credential(call, "X-Api-Key is required")
     if writes(call):
-        take(call, admission.per_minute("levqor_writes/all", call.house.settings.levqor_writes), after=address)
+        take(call, of_door(call.house), after=address)
     admission.reach(who, terms.action, "{action}")
 
 
@@ -52,10 +53,17 @@ def writes(call: Call) -> bool:
 
 
 def of_address(call: Call) -> Budget:
-    settings = call.house.settings
     if writes(call):
-        return admission.per_minute(f"levqor_write/{call.bucket}", settings.levqor_writes_per_address)
-    return admission.per_minute(f"levqor_read/{call.bucket}", settings.levqor_reads_per_address)
+        return of_writes(call.house, call.bucket)
+    return admission.per_minute(f"levqor_read/{call.bucket}", call.house.settings.levqor_reads_per_address)
+
+
+def of_writes(house: House, bucket: str) -> Budget:
+    return admission.per_minute(f"levqor_write/{bucket}", house.settings.levqor_writes_per_address)
+
+
+def of_door(house: House) -> Budget:
+    return admission.per_minute("levqor_writes/all", house.settings.levqor_writes)
 
 
 def take(call: Call, wanted: Budget, *, after: Budget | None = None) -> None:

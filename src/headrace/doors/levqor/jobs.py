@@ -1,24 +1,27 @@
 """Jobs: taken in (202 once they are on disk), and asked how they are."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
+import msgspec
 from litestar import get
 from litestar.params import FromPath
 
-from headrace.core import audit, jobs, workflows
+from headrace.core import audit, jobs, uptime, workflows
 from headrace.core.house import House
 from headrace.core.jobs import Job
+from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
 from headrace.core.rules import choice
-from headrace.doors.levqor import shapes
+from headrace.doors.levqor import auth, shapes
 from headrace.doors.levqor.users import missing
 from headrace.kit.times import SECOND
-from headrace.wire import jsons
+from headrace.wire import express, jsons
 from headrace.wire.call import Answer, Call, answer
-from headrace.wire.door import HotRoute, Incoming, Terms, terms
+from headrace.wire.door import HotRoute, Incoming, Swift, Terms, terms
 from headrace.wire.repeats import once
-from headrace.wire.together import Together
+from headrace.wire.together import Batch, Together
 
 TAGS = ["jobs"]
 INTAKE = "/api/v1/intake"
@@ -35,6 +38,9 @@ STATUS: dict[str, shapes.Status] = {
 }
 
 
+ENCODE = msgspec.json.Encoder().encode
+
+
 class Orders:
     """What is asked for at once goes into one transaction."""
 
@@ -48,7 +54,15 @@ async def intake(call: Call) -> Answer:
 
 
 async def take(call: Call) -> Answer:
-    sent = jsons.decode(call.body, shapes.NewJob)
+    wanted = order(call.who, jsons.decode(call.body, shapes.NewJob))
+    async with asyncio.timeout(call.house.settings.request_seconds):
+        job = await call.house.part(Orders).start(wanted)
+    # The job itself says who asked for what, and when.
+    audit.kept()
+    return answer(202, shapes.Queued(job_id=job.token))
+
+
+def order(who: Principal, sent: shapes.NewJob) -> workflows.Order:
     priority = choice("normal" if sent.priority is None else sent.priority, "priority", PRIORITIES)
     fields = {
         "workflow": sent.workflow,
@@ -57,11 +71,40 @@ async def take(call: Call) -> Answer:
         "callback_url": sent.callback_url,
         "view": shapes.VIEW,
     }
-    async with asyncio.timeout(call.house.settings.request_seconds):
-        job = await call.house.part(Orders).start(workflows.Order(call.who, fields))
-    # The job itself says who asked for what, and when.
-    audit.kept()
-    return answer(202, shapes.Queued(job_id=job.token))
+    return workflows.Order(who, fields)
+
+
+def read_swiftly(house: House, body: bytes) -> shapes.NewJob | None:
+    """Read what is asked for, where nothing is wrong with its form; what core has to say to it, core says."""
+    del house
+    found: shapes.NewJob | None = jsons.plain(body, shapes.NewJob)
+    return found
+
+
+def append_swiftly(
+    house: House, who: Principal, headers: Mapping[bytes, bytes], sent: shapes.NewJob
+) -> express.Pending:
+    del headers
+    batch, place = house.part(Orders).start.put(order(who, sent))
+    return express.Pending(batch, partial(queued, batch, place), nothing)
+
+
+def queued(batch: Batch[workflows.Order, Job], place: int) -> bytes | None:
+    job = batch.outcomes[place]
+    return ENCODE(shapes.Queued(job_id=job.token)) if isinstance(job, Job) else None
+
+
+def nothing() -> None:
+    """What was refused has left nothing behind."""
+
+
+def budgets_swiftly(house: House, who: Principal, bucket: str) -> express.Budgets:
+    del who
+    return express.Budgets((auth.of_writes(house, bucket), auth.of_door(house)))
+
+
+def count_swiftly(house: House, number: int) -> None:
+    uptime.count(house, recorded=True, number=number)
 
 
 @get("/api/v1/status/{job_id:str}", opt=terms("A", ("jobs", "read"), errors=(403, 404)), tags=TAGS, sync_to_thread=True)
@@ -97,5 +140,6 @@ HOT = (
         takes=shapes.NewJob,
         gives=shapes.Queued,
         tag="jobs",
+        swift=Swift(read=read_swiftly, append=append_swiftly, budgets=budgets_swiftly, counted=count_swiftly),
     ),
 )
