@@ -263,6 +263,14 @@ def test_answers_that_are_none(world: World, broken: Said) -> None:
             assert refusal.facts["code"] == "connector_error"  # noqa: PT017  Either is an answer; a crash is none.
 
 
+def test_an_answer_has_a_limit(world: World) -> None:
+    text = "x" * ((64 << 10) - len(json.dumps({"ok": True, "text": ""})))
+    world.fakes["slack"].plan(Said(200, {"ok": True, "text": text}), Said(200, {"ok": True, "text": text + "x"}))
+    assert world.run("slack", "auth_test") == {"text": text}
+    refusal = world.refused("slack", "auth_test")
+    assert refusal.text == "connector_error: too_large: the answer is larger than 65536 bytes; ask for a smaller page"
+
+
 def test_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "PAUSE_SECONDS", 0)
     with serving(slack.answer) as gone:

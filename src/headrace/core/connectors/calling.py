@@ -143,7 +143,8 @@ class Line:
         except OutboundError as error:
             if error.reason in UNREACHED and not last:
                 raise ConnectionError from None
-            raise self.failed(f"connector_error: {error.reason}") from None
+            hint = f": {error}; ask for a smaller page" if error.reason == "too_large" else ""
+            raise self.failed(f"connector_error: {error.reason}{hint}") from None
 
     def _pause(self, seconds: float) -> bool:
         """Wait, unless the time of the call is over by then."""

@@ -287,8 +287,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 16
     connector_answer_bytes: Annotated[
         int,
-        Rule("Most bytes of a provider's answer to a connector.", "A page of a list is hundreds of KiB.", 64 << 10),
-    ] = 4 * MIB
+        Rule(
+            "Most bytes of a provider's answer to a connector.",
+            "As of every answer that is read; pages of long entries, and attachments, want more.",
+            64 << 10,
+        ),
+    ] = 64 << 10
 
     billing: Annotated[
         str,
