@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -29,6 +29,9 @@ from headrace.core.settings import Settings
 from headrace.kit import times
 from headrace.kit.database import Database
 from headrace.kit.passwords import Passwords
+
+if TYPE_CHECKING:
+    from tests.receiver import Receiver
 
 # A suite that was started in the background has SIGINT ignored, and so would every program that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,6 +102,15 @@ def settings(tmp_path: Path) -> Settings:
 def store() -> Any:
     """A suite that has events puts its own `store` here."""
     return Unused()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator["Receiver"]:
+    # Its server takes most of a second to load.
+    from tests.receiver import Receiver
+
+    with Receiver() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

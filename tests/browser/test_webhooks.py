@@ -1,6 +1,5 @@
 """Webhooks in a browser: an endpoint made, its secret copied, a test sent to a receiver that answers with markup."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,12 +13,6 @@ from tests.web.conftest import NAUGHTY
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
     return {"outbound_allow": ("127.0.0.0/8",)}
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
 
 
 def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) -> None:

@@ -24,7 +24,7 @@ from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.principal import Principal
 from headrace.core.projects import Project
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.schema.alerts import alert_transitions
 from headrace.core.settings import Settings
 from headrace.eventstore.rows import Event
@@ -34,6 +34,7 @@ from headrace.kit.clock import now
 from headrace.kit.database import Database
 from headrace.kit.passwords import Passwords
 from tests.conftest import PASSWORD, SECRET, FakeClock, SignUp
+from tests.core.conftest import refusal
 
 CLOCK = FakeClock(times.show(now()))
 COUNT: dict[str, Any] = {"kind": "threshold", "comparison": ">", "threshold": 2, "window_seconds": 60}
@@ -325,11 +326,6 @@ def test_history_has_an_end(scene: Scene, project: Project) -> None:
 
 
 @pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
-
-
-@pytest.fixture
 def shop(house: House, ada: Principal) -> Project:
     return projects.create(house, ada, name="Shop", slug="shop")
 
@@ -384,12 +380,6 @@ def test_bad_input(house: House, ada: Principal, shop: Project) -> None:
         ("2020-01-01", "until must be in the future"),
     ):
         assert refusal(partial(alerts.mute, house, ada, alert_id=made.id, until=until))[1] == text
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def test_alerts_are_an_organizations(house: House, ada: Principal, shop: Project, sign_up: SignUp) -> None:

@@ -4,27 +4,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import pytest
-
 from headrace.core import audit, keys, projects
 from headrace.core.house import House
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal
 from headrace.core.settings import Settings
 from tests.conftest import SignUp
+from tests.core.conftest import refusal
 
 TAKEN = (Kind.CONFLICT, "application with this name already exists")
-
-
-def refusal(call: Callable[[], object]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
 
 
 def test_an_app_is_a_project_with_an_ingest_key(house: House, ada: Principal) -> None:

@@ -16,23 +16,13 @@ from headrace.core.schema.billing import billing_events, invoices
 from headrace.core.settings import SettingError, Settings, load
 from headrace.kit.times import DAY, SECOND
 from tests.conftest import FakeClock, SignUp
+from tests.core.conftest import refusal
 from tests.providers.stripe import event, signed, subscription
 
 SECRET = "whsec_test_secret"
 BASE = "http://headrace.example"
 URLS = {"success_url": "https://app.example.com/success", "cancel_url": "https://app.example.com/cancel"}
 FIRST = 1767261600
-
-
-def refused(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
 
 
 @pytest.fixture
@@ -135,7 +125,7 @@ def test_bad_payloads(body: bytes) -> None:
 
 
 def test_who_has_no_secret_has_no_endpoint(house: House) -> None:
-    assert refused(lambda: billing.receive(house, secrets=(), body=b"{}", signature=""))[0] is Kind.NOT_FOUND
+    assert refusal(lambda: billing.receive(house, secrets=(), body=b"{}", signature=""))[0] is Kind.NOT_FOUND
     with pytest.raises(Refusal) as caught:
         billing.receive(house, secrets=(SECRET,), body=b"{}", signature="t=1,v1=00")
     assert caught.value.facts["code"] == "invalid_signature"
@@ -259,9 +249,9 @@ def test_an_order_is_placed_billed_and_paid(
     def pay(who: Principal, **more: Any) -> Any:
         return billing.mark_paid(house, who, invoice=one.external_id, **more)
 
-    assert refused(lambda: pay(ada, amount=5)) == (Kind.FORBIDDEN, "Insufficient permissions")
-    assert refused(lambda: pay(operator))[1].endswith("has no amount; say how much was paid")
-    assert refused(lambda: pay(operator, amount=-1))[0] is Kind.INVALID
+    assert refusal(lambda: pay(ada, amount=5)) == (Kind.FORBIDDEN, "Insufficient permissions")
+    assert refusal(lambda: pay(operator))[1].endswith("has no amount; say how much was paid")
+    assert refusal(lambda: pay(operator, amount=-1))[0] is Kind.INVALID
     paid = pay(operator, amount=1999)
     assert (paid.status, paid.amount_due, paid.amount_paid) == ("paid", 1999, 1999)
     assert people.get(house, ada, person_id=person.id).meta["last_payment"] == {
@@ -270,17 +260,17 @@ def test_an_order_is_placed_billed_and_paid(
         "currency": "usd",
         "timestamp": clock() // SECOND,
     }
-    assert refused(lambda: pay(operator, amount=1))[0] is Kind.CONFLICT
-    assert refused(lambda: billing.mark_paid(house, operator, invoice="in_local_x"))[0] is Kind.NOT_FOUND
+    assert refusal(lambda: pay(operator, amount=1))[0] is Kind.CONFLICT
+    assert refusal(lambda: billing.mark_paid(house, operator, invoice="in_local_x"))[0] is Kind.NOT_FOUND
     assert [name for name, _ in told] == ["invoice.paid"]
 
 
 def test_orders_end_and_foreign_ones_are_not_found(house: House, ada: Principal, clock: FakeClock) -> None:
     begun = billing.start_payment(house, ada, price_id="p", base=BASE)
     for name in ("cs_local_x", "cs_test_1", "cs_local_\0", ""):
-        assert refused(lambda name=name: billing.order(house, session_id=name))[0] is Kind.NOT_FOUND  # type: ignore[misc]
+        assert refusal(lambda name=name: billing.order(house, session_id=name))[0] is Kind.NOT_FOUND  # type: ignore[misc]
     clock.advance(24 * 3600)
-    assert refused(lambda: billing.place(house, session_id=begun.session_id))[0] is Kind.CONFLICT
+    assert refusal(lambda: billing.place(house, session_id=begun.session_id))[0] is Kind.CONFLICT
 
 
 @pytest.mark.parametrize(
@@ -294,12 +284,12 @@ def test_orders_end_and_foreign_ones_are_not_found(house: House, ada: Principal,
     ],
 )
 def test_fields_of_a_checkout(house: House, ada: Principal, fields: dict[str, Any], text: str) -> None:
-    assert refused(lambda: billing.start_payment(house, ada, base=BASE, **fields)) == (Kind.INVALID, text)
+    assert refusal(lambda: billing.start_payment(house, ada, base=BASE, **fields)) == (Kind.INVALID, text)
 
 
 def test_rights(house: House, ada: Principal) -> None:
     reader = Principal(kind="key", organization_id=ada.organization_id, key_id=1, scopes=frozenset({"read"}))
-    assert refused(lambda: billing.start_payment(house, reader, price_id="p", base=BASE))[0] is Kind.FORBIDDEN
+    assert refusal(lambda: billing.start_payment(house, reader, price_id="p", base=BASE))[0] is Kind.FORBIDDEN
     plain = Principal(kind="user", organization_id=ada.organization_id, account_id=1, role="user")
     for call in (
         lambda: billing.list_invoices(house, plain),
@@ -309,7 +299,7 @@ def test_rights(house: House, ada: Principal) -> None:
         lambda: billing.cancel(house, plain, subscription_id=1),
         lambda: billing.start_plan(house, plain, plan="pro", base=BASE, **URLS),
     ):
-        assert refused(call) == (Kind.FORBIDDEN, "Insufficient permissions")
+        assert refusal(call) == (Kind.FORBIDDEN, "Insufficient permissions")
 
 
 def test_a_plan_is_bought_by_an_order(house: House, ada: Principal, operator: Principal) -> None:
@@ -327,7 +317,7 @@ def test_a_plan_is_bought_by_an_order(house: House, ada: Principal, operator: Pr
     assert first.external_id.startswith("cus_local_")
     for fields in ({"plan": "free"}, {"plan": None}, {"success_url": "javascript:alert(1)"}, {"cancel_url": "/x"}):
         sent = {"plan": "pro", **URLS, **fields}
-        assert refused(lambda sent=sent: billing.start_plan(house, ada, base=BASE, **sent))[0] is Kind.INVALID  # type: ignore[misc]
+        assert refusal(lambda sent=sent: billing.start_plan(house, ada, base=BASE, **sent))[0] is Kind.INVALID  # type: ignore[misc]
 
 
 def test_subscriptions_begin_renew_and_end(
@@ -336,11 +326,11 @@ def test_subscriptions_begin_renew_and_end(
     taken = (Kind.CONFLICT, "Organization already has an active subscription")
     free = billing.subscribe(house, ada, plan="free")
     assert (free.external_id, free.status) == (None, "active")
-    assert refused(lambda: billing.subscribe(house, ada, plan="free")) == taken
-    assert refused(lambda: billing.subscribe(house, ada, plan="pro"))[1] == "payment_method_id: field required"
+    assert refusal(lambda: billing.subscribe(house, ada, plan="free")) == taken
+    assert refusal(lambda: billing.subscribe(house, ada, plan="pro"))[1] == "payment_method_id: field required"
     pro = billing.subscribe(house, ada, plan="pro", payment_method_id="pm_123")
     assert (pro.status, plan(house, ada)) == ("incomplete", "free")
-    assert refused(lambda: billing.subscribe(house, ada, plan="pro", payment_method_id="pm_1")) == taken
+    assert refusal(lambda: billing.subscribe(house, ada, plan="pro", payment_method_id="pm_1")) == taken
     (bill, *_), _ = billing.list_invoices(house, ada)
     billing.mark_paid(house, operator, invoice=bill.external_id, amount=2900)
     assert [one.status for one in billing.list_subscriptions(house, ada)[0]] == ["active", "canceled"]
@@ -358,8 +348,8 @@ def test_subscriptions_begin_renew_and_end(
     clock.advance(30 * DAY // SECOND)
     billing.renew(house)
     assert (billing.list_subscriptions(house, ada)[0][0].status, plan(house, ada)) == ("canceled", "free")
-    assert refused(lambda: billing.cancel(house, ada, subscription_id=pro.id))[0] is Kind.CONFLICT
-    assert refused(lambda: billing.cancel(house, ada, subscription_id=999))[0] is Kind.NOT_FOUND
+    assert refusal(lambda: billing.cancel(house, ada, subscription_id=pro.id))[0] is Kind.CONFLICT
+    assert refusal(lambda: billing.cancel(house, ada, subscription_id=999))[0] is Kind.NOT_FOUND
     again = billing.subscribe(house, ada, plan="enterprise", payment_method_id="pm_1")
     assert billing.cancel(house, ada, subscription_id=again.id).status == "canceled"
 
@@ -381,7 +371,7 @@ def test_prices(open_house: Callable[..., House], settings: Settings, sign_up: S
     begun = billing.start_payment(house, ada, price_id="price_1", base=BASE)
     order = billing.order(house, session_id=begun.session_id)
     assert (order.amount, order.currency) == (1999, "eur")
-    unknown = refused(lambda: billing.start_payment(house, ada, price_id="price_2", base=BASE))
+    unknown = refusal(lambda: billing.start_payment(house, ada, price_id="price_2", base=BASE))
     assert unknown == (Kind.INVALID, "No such price: 'price_2'")
     for wrong in (("pro",), ("pro=much",), ("=1 usd",)):
         with pytest.raises(SettingError):

@@ -8,10 +8,11 @@ from headrace.core.dashboards import panels
 from headrace.core.house import House
 from headrace.core.identity import invitations
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.settings import Settings
 from headrace.kit import times
 from tests.conftest import SignUp
+from tests.core.conftest import refusal
 
 FIELDS: dict[str, Any] = {
     "name": "Error Dashboard",
@@ -21,17 +22,6 @@ FIELDS: dict[str, Any] = {
     "time_range_to": "2025-10-30T23:59:59Z",
     "type": "errors",
 }
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
 
 
 def test_panels_come_and_go(house: House, ada: Principal) -> None:

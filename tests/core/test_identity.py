@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,17 +8,12 @@ from headrace.core.house import House
 from headrace.core.identity import accounts, invitations, members, operators, organizations, sessions
 from headrace.core.identity.records import LoggedIn, Registered
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.schema import accounts as account_table
 from tests.conftest import ADDRESS, PASSWORD, FakeClock, SignUp
+from tests.core.conftest import refusal
 
 PLACE = {"door": "test", "address": ADDRESS}
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def register(house: House, **more: Any) -> Registered:

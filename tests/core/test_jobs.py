@@ -14,10 +14,11 @@ from headrace.core.house import House
 from headrace.core.jobs import outcome
 from headrace.core.jobs.states import MOVES
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.schema import jobs as schema
 from headrace.kit import times
 from tests.conftest import FakeClock
+from tests.core.conftest import refusal
 from tests.core.jobs_lab import ADA, OPERATOR, ORGANIZATION, Hand, add, nothing, now
 
 EVE = Principal(kind="user", organization_id=8, account_id=2, role="org_admin")
@@ -28,12 +29,6 @@ def house(open_house: Callable[..., House]) -> House:
     house = open_house()
     jobs.define(house, jobs.Kind(name="plain", run=nothing, tries=3, schedule=(10.0, 100.0)))
     return house
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def test_a_job_from_end_to_end(house: House, clock: FakeClock) -> None:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs import leases, scheduler, workers
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.schema import jobs as schema
 from headrace.kit import times
 from tests.conftest import FakeClock
+from tests.core.conftest import refusal
 from tests.core.jobs_lab import ADA, ORGANIZATION, Hand, add, nothing, now
 
 
@@ -21,12 +22,6 @@ def house(open_house: Callable[..., House]) -> House:
     house = open_house()
     jobs.define(house, jobs.Kind(name="plain", run=nothing, tries=3, schedule=(10.0, 100.0)))
     return house
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def test_a_lease_that_ends_is_taken_back_and_its_holder_fenced_off(house: House, clock: FakeClock) -> None:

@@ -11,38 +11,21 @@ import sqlalchemy as sa
 
 from headrace.core import keys, projects
 from headrace.core.house import House
-from headrace.core.identity import invitations, members, operators
+from headrace.core.identity import members, operators
 from headrace.core.keys.resolving import Credentials
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.schema import api_keys, organizations
 from headrace.core.settings import Settings
 from headrace.kit.database import UnreachableError
 from headrace.kit.keys import checked, ingest_key
 from headrace.kit.times import SECOND
 from tests.conftest import SECRET, FakeClock, SignUp
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
+from tests.core.conftest import refusal
 
 
 def refused(house: House, secret: str) -> bool:
     return refusal(lambda: keys.resolve(house, secret)) == (Kind.UNAUTHENTICATED, "Invalid or expired API key")
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
-
-
-@pytest.fixture
-def bob(house: House, ada: Principal, sign_up: SignUp) -> Principal:
-    """A plain user of Ada's organization."""
-    token = invitations.create(house, ada, email="bob@example.com", role="user").token
-    return sign_up(house, "bob@example.com", invitation_token=token)
 
 
 @pytest.fixture

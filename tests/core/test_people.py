@@ -10,21 +10,11 @@ from msgspec.structs import replace
 from headrace.core import audit, people
 from headrace.core.house import House
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from tests.conftest import FakeClock, SignUp
+from tests.core.conftest import refusal
 
 EMAIL = "jane@example.com"
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def test_a_person_is_made_and_changed_by_address(house: House, ada: Principal, clock: FakeClock) -> None:

@@ -7,21 +7,11 @@ from headrace.core import audit, keys, projects
 from headrace.core.house import House
 from headrace.core.identity import invitations, operators
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.settings import Settings
 from headrace.kit import times
 from tests.conftest import FakeClock, SignUp
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
+from tests.core.conftest import refusal
 
 
 @pytest.fixture

@@ -8,36 +8,19 @@ import pytest
 
 from headrace.core import projects, searches
 from headrace.core.house import House
-from headrace.core.identity import invitations
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.settings import Settings
 from headrace.kit import times
 from tests.conftest import FakeClock, SignUp
+from tests.core.conftest import refusal
 
 FIELDS: dict[str, Any] = {"name": "Errors", "query": " level:error ", "period": "24h", "columns": ["environment"]}
 
 
 @pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
-
-
-@pytest.fixture
-def bob(house: House, ada: Principal, sign_up: SignUp) -> Principal:
-    token = invitations.create(house, ada, email="bob@example.com", role="user").token
-    return sign_up(house, "bob@example.com", invitation_token=token)
-
-
-@pytest.fixture
 def project_id(house: House, ada: Principal) -> int:
     return projects.create(house, ada, name="Shop", slug="shop").project_id
-
-
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
 
 
 def test_searches_come_and_go(house: House, ada: Principal, project_id: int, clock: FakeClock) -> None:

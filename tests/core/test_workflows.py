@@ -9,10 +9,11 @@ from headrace.core import audit, functions, jobs, workflows
 from headrace.core.house import House
 from headrace.core.identity import invitations
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal
+from headrace.core.refusals import Kind
 from headrace.core.settings import Settings
 from headrace.core.workflows import definitions
 from tests.conftest import FakeClock, SignUp
+from tests.core.conftest import refusal
 from tests.core.jobs_lab import Hand
 
 URL = "https://hooks.example/run"
@@ -20,22 +21,11 @@ URL = "https://hooks.example/run"
 SQLITE = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
 
 
-def refusal(call: Callable[[], Any]) -> tuple[Kind, str]:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value.kind, caught.value.text
-
-
 @pytest.fixture
 def house(open_house: Callable[..., House]) -> House:
     made = open_house()
     workflows.define_kinds(made)
     return made
-
-
-@pytest.fixture
-def ada(house: House, sign_up: SignUp) -> Principal:
-    return sign_up(house)
 
 
 def test_definitions_come_and_go(house: House, ada: Principal, sign_up: SignUp, clock: FakeClock) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -428,12 +428,6 @@ def test_the_budget_of_readers(origin: Origin, tenant: Tenant) -> None:
         )
     assert limited.ask("GET", "/health", peer=peer).status_code == 200
     assert limited.ask("POST", INTAKE, peer=peer, headers=key, body=JOB).status_code == 202
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
 
 
 def called_back(receiver: Receiver, path: str) -> list[Received]:

@@ -130,12 +130,6 @@ def more_settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def walk(origin: Origin, receiver: Receiver) -> Iterator[Walk]:
     made = Walk(origin, receiver)
     yield made

@@ -1,7 +1,7 @@
 """Headrace's own API of webhooks, over HTTP, up to a receiver."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -17,12 +17,6 @@ from tests.receiver import Receiver
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
     return {"outbound_allow": ("127.0.0.0/8",)}
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
 
 
 def test_webhooks_over_http(

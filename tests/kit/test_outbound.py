@@ -58,12 +58,6 @@ class Names(AbstractResolver):
         pass
 
 
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
-
-
 @pytest.fixture
 def opened() -> Iterator[list[Outbound]]:
     clients: list[Outbound] = []

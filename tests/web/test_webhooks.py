@@ -1,7 +1,7 @@
 """The pages of webhooks, without script: made, tested, rotated, switched, and the log with hostile answers."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,12 +15,6 @@ from tests.web.conftest import NAUGHTY, OWN, Visitor
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
     return {"outbound_allow": ("127.0.0.0/8",)}
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
 
 
 def endpoint_of(answer: httpx.Response) -> str:
