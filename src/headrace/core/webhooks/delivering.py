@@ -53,7 +53,7 @@ async def deliver(context: jobs.Context) -> str:
     """Make one attempt. What it came to stands in the log before the engine is told."""
     house, desk, payload = context.house, context.house.part(Desk), context.payload
     pace, lane = house.part(Pace), context.job.lane
-    found = await desk.reads.ask(Question(payload["delivery"], payload["round"]))
+    found = await desk.reads(Question(payload["delivery"], payload["round"]))
     parcel = None if found is None else await parcel_of(house, found)
     if parcel is None:
         return "nothing to send: deleted, sent again meanwhile, or kept until its endpoint is switched on"
@@ -62,7 +62,7 @@ async def deliver(context: jobs.Context) -> str:
     sent = await attempt(house, parcel, context.job.attempt, context.job.tries)
     slowed_until = pace.heard(lane, sent)
     if sent.error is None:
-        await desk.writes.ask(sent)
+        await desk.writes(sent)
         return f"HTTP {sent.status}"
     # Alone: what a failure leads to, a switch and its notice, is no other delivery's to fail with.
     await asyncio.to_thread(results.write, house, [msgspec.structs.replace(sent, slowed_until=slowed_until)])

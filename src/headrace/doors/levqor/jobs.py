@@ -17,11 +17,11 @@ from headrace.core.rules import choice
 from headrace.doors.levqor import auth, shapes
 from headrace.doors.levqor.users import missing
 from headrace.kit.times import SECOND
+from headrace.kit.together import Batch, Together
 from headrace.wire import express, jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Swift, Terms, terms
 from headrace.wire.repeats import once
-from headrace.wire.together import Batch, Together
 
 TAGS = ["jobs"]
 INTAKE = "/api/v1/intake"
