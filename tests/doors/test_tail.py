@@ -14,12 +14,14 @@ import pytest
 
 from headrace.core import keys
 from headrace.core.events import Filters, tail
+from headrace.core.events.follow import Pace
 from headrace.core.events.tail import Hub, Subscription
 from headrace.core.identity import sessions
 from headrace.doors.ledger import DOOR
 from headrace.doors.ledger import tail as route
 from headrace.wire.call import Call
 from headrace.wire.door import routes_of
+from headrace.wire.event_stream import BEAT
 from tests.doors.conftest import Origin, Tenant, bearer
 
 PATH = "/api/v1/logs/tail"
@@ -250,10 +252,10 @@ def test_who_may_read_no_longer_is_shown_out(client: httpx.Client, tenant: Tenan
 
     async def read() -> list[bytes]:
         found = []
-        with route.opened(call, wish, tenant.project_id, route.Pace(beat=0.02, check=0.02)) as pieces:
+        with route.opened(call, wish, tenant.project_id, Pace(beat=0.02, check=0.02)) as pieces:
             async for piece in pieces:
                 found.append(piece)
-                if piece == route.BEAT and not revoked.is_set():
+                if piece == BEAT and not revoked.is_set():
                     revoked.set()
                     path = f"/api/v1/api-keys/{tenant.key_id}"
                     await asyncio.to_thread(client.delete, path, headers=bearer(tenant.token))

@@ -1,11 +1,9 @@
 """Live tail as server-sent events: each new log of a project that matches, as it is acknowledged. Rules are core's."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from litestar import get
@@ -15,18 +13,15 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from headrace.core import keys
 from headrace.core.events import tail
-from headrace.core.refusals import Refusal
+from headrace.core.events.follow import PACE, Pace, followed
 from headrace.doors.ledger import auth, shapes
 from headrace.doors.ledger.filters import ProjectId, tail_filters
 from headrace.doors.ledger.logs import READ, TAGS, WHO, Narrowed, log
 from headrace.eventstore.queries import EventRow
-from headrace.kit.database import UnreachableError
 from headrace.wire.call import Call, Stream
 from headrace.wire.door import Incoming, terms
+from headrace.wire.event_stream import BEAT, HEADERS, MEDIA, RETRY, event
 
-RETRY = b"retry: 1000\n"
-BEAT = b": still here\n\n"
-HEADERS = ((b"x-accel-buffering", b"no"),)  # A proxy that collects answers would keep the news.
 ENCODE = msgspec.json.Encoder().encode
 
 After = Annotated[str | None, QueryParameter(description="Id of the last log seen: first what was received since.")]
@@ -42,16 +37,6 @@ ANSWER = ResponseSpec(
         'logs a slow reader missed at that place) and `end` (data: {"reason": ...}), until either side ends it.'
     ),
 )
-
-
-class Pace(NamedTuple):
-    """Seconds: the longest silence, and how long somebody whose key was revoked or session ended may read on."""
-
-    beat: float = 15.0
-    check: float = 5.0
-
-
-PACE = Pace()
 
 
 @get(
@@ -74,7 +59,7 @@ def follow(
     wish = tail.wanted(
         call.house, call.who, project_id=project_id, filters=narrowed, encode=shown, after=last_event_id or after
     )
-    call.stream = Stream(partial(opened, call, wish, project_id), b"text/event-stream; charset=utf-8", HEADERS)
+    call.stream = Stream(partial(opened, call, wish, project_id), MEDIA, HEADERS)
 
 
 @contextmanager
@@ -86,34 +71,15 @@ def opened(call: Call, wish: tail.Wanted, project_id: int, pace: Pace = PACE) ->
 async def pieces(
     call: Call, wish: tail.Wanted, subscription: tail.Subscription, check: Callable[[], None], pace: Pace
 ) -> AsyncIterator[bytes]:
-    """Give what was missed, then what comes, with a sign of life between, until `check` refuses or the server stops."""
-    hub = call.house.part(tail.Hub)
+    """Give where it begins, the logs, signs of life, and why it ended."""
     # A block without data sets the id to go on from, should the connection break before the first log.
     yield RETRY + (b"\n" if wish.after else f"id: {tail.place(subscription)}\n\n".encode())
-    reason: str | None = None
-    checked = beaten = time.monotonic()
-    try:
-        for lines in map(lined, await tail.missed(call.house, wish, subscription)):
-            yield lines
-        while subscription.ended is None:
-            now = time.monotonic()
-            if now >= checked + pace.check:
-                await asyncio.to_thread(check)
-                checked = now
-            patience = min(checked + pace.check, beaten + pace.beat) - now
-            if taken := b"".join(map(lined, await subscription.take(max(patience, 0.0)))):
-                yield taken
-                beaten = time.monotonic()
-                await asyncio.sleep(hub.pause(len(taken)))
-            elif time.monotonic() >= beaten + pace.beat:
-                yield BEAT
-                beaten = time.monotonic()
-        reason = subscription.ended
-    except Refusal as refusal:
-        reason = refusal.text
-    except UnreachableError:
-        reason = "the database does not answer"
-    yield event(b"end", {"reason": reason})
+    async with aclosing(followed(call.house, wish, subscription, check, pace)) as turns:
+        async for taken in turns:
+            if isinstance(taken, str):
+                yield event(b"end", ENCODE({"reason": taken}))
+            else:
+                yield b"".join(map(lined, taken)) or BEAT
 
 
 def recheck(call: Call, project_id: int) -> None:
@@ -126,15 +92,11 @@ def recheck(call: Call, project_id: int) -> None:
 
 def shown(row: EventRow) -> bytes:
     entry = log(row)
-    return b"id: %s\nevent: log\ndata: %s\n\n" % (entry.id.encode(), ENCODE(entry))
+    return event(b"log", ENCODE(entry), entry.id.encode())
 
 
 def lined(piece: tail.Piece) -> bytes:
-    return piece if isinstance(piece, bytes) else event(b"dropped", {"dropped": piece})
-
-
-def event(name: bytes, data: object) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name, ENCODE(data))
+    return piece if isinstance(piece, bytes) else event(b"dropped", ENCODE({"dropped": piece}))
 
 
 ROUTES = (follow,)
