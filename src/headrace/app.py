@@ -107,6 +107,7 @@ def define_kinds(house: House) -> None:
     jobs.define(house, webhooks.kind(house))
     jobs.define(house, webhooks.resending_kind())
     workflows.define_kinds(house, webhooks.job_ended)
+    house.part(jobs.Duties).all.append(workflows.fire)
     alerts.define(house)
 
 

@@ -269,11 +269,12 @@ def test_pauses(house: House, sign_up: Any) -> None:
     jobs.pause(house, ADA, kind="plain")
     hand = Hand(house)
     assert [job.id for job in hand.take()] == [theirs.id]
-    assert jobs.paused(house, ADA) == [("plain", False)]
+    since = house.clock()
+    assert jobs.paused(house, ADA) == [jobs.Pause("plain", everywhere=False, since=since)]
     jobs.resume(house, ADA, kind="plain")
     jobs.pause(house, OPERATOR, kind="", everywhere=True)
     assert hand.take() == []
-    assert jobs.paused(house, EVE) == [("", True)]
+    assert jobs.paused(house, EVE) == [jobs.Pause("", everywhere=True, since=since)]
     jobs.resume(house, OPERATOR, kind="", everywhere=True)
     assert len(hand.take()) == 1
     assert refusal(lambda: jobs.pause(house, ADA, kind="", everywhere=True))[0] is Kind.FORBIDDEN

@@ -1,7 +1,6 @@
-"""Leases that end, ends of jobs, steps, progress, schedules: on both databases, by workers in the test's hands."""
+"""Leases that end, ends of jobs, steps, progress: on both databases, by workers in the test's hands."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +10,6 @@ from headrace.core.house import House
 from headrace.core.jobs import leases, scheduler, workers
 from headrace.core.refusals import Kind
 from headrace.core.schema import jobs as schema
-from headrace.kit import times
 from tests.conftest import FakeClock
 from tests.core.conftest import refusal
 from tests.core.jobs_lab import ADA, ORGANIZATION, Hand, add, nothing, now
@@ -179,32 +177,3 @@ def test_the_lead_is_one_process_at_a_time(house: House, clock: FakeClock) -> No
         with house.db.read() as connection:
             untils.append(connection.execute(sa.select(schema.job_leaders.c.until)).scalar_one())
     assert untils == [untils[0], untils[0], clock.now + scheduler.LEAD_US], "it is written once in a third of its time"
-
-
-@pytest.mark.parametrize(("missed", "runs"), [("once", 1), ("skip", 0), ("all", 3)])
-def test_schedules_and_what_they_missed(house: House, clock: FakeClock, missed: Any, runs: int) -> None:
-    day: dict[str, Any] = {"name": "report", "cron": "30 2 * * *", "kind": "plain", "organization_id": ORGANIZATION}
-    due = jobs.schedule(house, **day, payload={"r": 1}, zone="Europe/Berlin", missed=missed)
-    assert times.show(due) == "2026-01-02T01:30:00Z"
-    assert scheduler.fire(house) == 0
-    clock.now = due
-    assert (scheduler.fire(house), scheduler.fire(house)) == (1, 0)
-    (job,) = jobs.list_all(house, ADA).jobs
-    assert (job.name, job.payload, job.kind) == ("report", {"r": 1}, "plain")
-    clock.advance(3.5 * 86_400)
-    assert scheduler.fire(house) == runs
-    # Said again at the next start: nothing moves.
-    clock.now = jobs.schedule(house, **day, payload={"r": 2}, zone="Europe/Berlin", missed=missed)
-    assert scheduler.fire(house) == 1
-    assert jobs.list_all(house, ADA).jobs[0].payload == {"r": 2}
-    assert jobs.unschedule(house, name="report", organization_id=ORGANIZATION)
-    assert not jobs.unschedule(house, name="report", organization_id=ORGANIZATION)
-
-
-@pytest.mark.parametrize(
-    ("cron", "zone", "field"),
-    [("* * *", "UTC", "cron"), ("0 0 30 2 *", "UTC", "cron"), ("* * * * *", "Mars/Base", "zone"), ("", "UTC", "cron")],
-)
-def test_schedules_that_cannot_be(house: House, cron: str, zone: str, field: str) -> None:
-    kind, text = refusal(lambda: jobs.schedule(house, name="n", cron=cron, zone=zone, kind="plain", organization_id=1))
-    assert (kind, text.partition(":")[0]) == (Kind.INVALID, field)

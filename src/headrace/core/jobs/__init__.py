@@ -3,7 +3,7 @@
 A job is enqueued in the caller's transaction, claimed fairly by lane, run under a lease, and settled under a fence.
 """
 
-from headrace.core.jobs.changing import cancel, pause, paused, resume, retry
+from headrace.core.jobs.changing import Pause, cancel, pause, paused, resume, retry
 from headrace.core.jobs.context import Context
 from headrace.core.jobs.engine import Engine
 from headrace.core.jobs.enqueue import enqueue, submit
@@ -27,7 +27,7 @@ from headrace.core.jobs.record import (
     define,
     leave,
 )
-from headrace.core.jobs.scheduler import schedule, unschedule
+from headrace.core.jobs.scheduler import Duties
 from headrace.core.jobs.states import FINAL, LIVE, STATES
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "STATES",
     "Cancelled",
     "Context",
+    "Duties",
     "Engine",
     "Failure",
     "Job",
@@ -48,6 +49,7 @@ __all__ = [
     "Kinds",
     "NonRetryable",
     "Page",
+    "Pause",
     "Progress",
     "Retry",
     "anything",
@@ -69,9 +71,7 @@ __all__ = [
     "paused",
     "resume",
     "retry",
-    "schedule",
     "submit",
     "tallied",
-    "unschedule",
     "watch",
 ]

@@ -1,5 +1,6 @@
 """What people do to jobs: cancel one, replay one that failed, hold a kind back for a while. Each is audited."""
 
+import msgspec
 import sqlalchemy as sa
 
 from headrace.core import audit, rules
@@ -104,15 +105,24 @@ def resume(house: House, who: Principal, *, kind: str, everywhere: bool = False)
         house.db.after_commit(house.part(Bell).ring)
 
 
-def paused(house: House, who: Principal) -> list[tuple[str, bool]]:
-    """Return what is held back for the caller: kinds (`""`: all), and whether it is so everywhere."""
+class Pause(msgspec.Struct, frozen=True):
+    """A kind that is held back since a moment (`""`: all kinds), for one organization or everywhere."""
+
+    kind: str
+    everywhere: bool
+    since: int
+
+
+def paused(house: House, who: Principal) -> list[Pause]:
+    """Return what is held back for the caller."""
     rules.require(who, "jobs", "read")
     table = schema.job_pauses
-    query = sa.select(table.c.kind, table.c.organization_id).where(
+    query = sa.select(table.c.kind, table.c.organization_id, table.c.created_at).where(
         table.c.organization_id.in_((0, who.organization_id))
     )
     with house.db.read() as connection:
-        return [(row[0], row[1] == 0) for row in connection.execute(query.order_by(table.c.kind))]
+        rows = connection.execute(query.order_by(table.c.kind, table.c.organization_id))
+        return [Pause(kind, organization_id == 0, since) for kind, organization_id, since in rows]
 
 
 def _pause(house: House, who: Principal, kind: str, *, everywhere: bool) -> dict[str, object]:

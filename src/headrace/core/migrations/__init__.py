@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from headrace.kit.database import Database
 
-HEAD = "0009"
+HEAD = "0010"
 # Any number that no other program uses on the same database.
 ADVISORY_LOCK = 4_871_220_517
 

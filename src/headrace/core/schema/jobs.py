@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from headrace.core.schema.columns import METADATA, Flag, Id, Json, Time, column, maybe, row_id
+from headrace.core.schema.columns import METADATA, Id, Json, Time, column, maybe, row_id
 
 READY = sa.text("state = 'ready'")
 SCHEDULED = sa.text("state = 'scheduled'")
@@ -50,7 +50,6 @@ jobs = sa.Table(
     # The order of claims in a lane: run_at less 30 s per point of priority.
     column("ord", sa.BigInteger),
     maybe("unique_key", sa.String(255)),
-    maybe("batch", sa.String(64)),
     maybe("worker", sa.String(96)),
     maybe("lease_until", Time),
     maybe("purge_at", Time),
@@ -93,24 +92,6 @@ job_pauses = sa.Table(
     sa.Column("kind", sa.String(64), primary_key=True),
     sa.Column("organization_id", Id, primary_key=True, autoincrement=False),
     column("created_at", Time),
-)
-job_schedules = sa.Table(
-    "job_schedules",
-    METADATA,
-    row_id(),
-    column("organization_id", Id),
-    column("name", sa.String(128)),
-    column("cron", sa.String(128)),
-    column("zone", sa.String(64)),
-    column("kind", sa.String(64)),
-    column("payload", Json),
-    column("missed", sa.String(8)),
-    column("is_paused", Flag),
-    column("next_at", Time),
-    maybe("last_at", Time),
-    column("created_at", Time),
-    sa.UniqueConstraint("organization_id", "name"),
-    sa.Index(None, "next_at"),
 )
 # Who looks after all jobs just now: one process at a time.
 job_leaders = sa.Table(

@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 
-from headrace.core.schema.columns import METADATA, Id, Time, column, maybe, row_id
+from headrace.core.schema.columns import METADATA, Id, Json, Time, column, maybe, row_id
 
+RUNNING = sa.text("paused_at IS NULL")
 # A workflow that an organization defined: an endpoint it is pushed to, a queue, or a function that some server has.
 workflow_definitions = sa.Table(
     "workflow_definitions",
@@ -22,6 +23,31 @@ workflow_definitions = sa.Table(
     column("created_at", Time),
     column("updated_at", Time),
     sa.UniqueConstraint("organization_id", "name"),
+)
+# A workflow that is started at every time that a cron expression names.
+workflow_schedules = sa.Table(
+    "workflow_schedules",
+    METADATA,
+    row_id(),
+    column("organization_id", Id, sa.ForeignKey("organizations.id")),
+    column("name", sa.String(128)),
+    column("workflow", sa.String(128)),
+    column("payload", Json),
+    column("priority", sa.Integer),
+    column("cron", sa.String(128)),
+    column("time_zone", sa.String(64)),
+    column("missed", sa.String(8)),
+    column("overlap", sa.String(8)),
+    maybe("paused_at", Time),
+    column("next_at", Time),
+    maybe("last_at", Time),
+    maybe("last_job_id", Id),
+    column("skipped", sa.BigInteger),
+    maybe("created_by", Id, sa.ForeignKey("accounts.id")),
+    column("created_at", Time),
+    column("updated_at", Time),
+    sa.UniqueConstraint("organization_id", "name"),
+    sa.Index("ix_workflow_schedules_due", "next_at", sqlite_where=RUNNING, postgresql_where=RUNNING),
 )
 # Who pulled from a queue, and when last: written a few times a minute, not at every request.
 workflow_workers = sa.Table(

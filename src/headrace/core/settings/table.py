@@ -179,6 +179,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workflow_limit: Annotated[
         int, Rule("Workflows that one organization defines.", "Lists of them are not paged.", 1, 10_000)
     ] = 200
+    schedule_limit: Annotated[
+        int, Rule("Schedules of one organization.", "Each may start a job every minute.", 1, 10_000)
+    ] = 200
     source_folders: Annotated[
         str,
         Rule(

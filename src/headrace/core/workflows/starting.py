@@ -5,6 +5,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
+import sqlalchemy as sa
 
 from headrace.core import jobs, rules
 from headrace.core.house import House
@@ -68,6 +69,11 @@ def start_together(house: House, orders: Sequence[Order]) -> list[Job | Exceptio
     return [next(alone) if isinstance(one, dict) else one for one in outcomes]
 
 
+def enqueue(house: House, connection: sa.Connection, order: Order) -> Job:
+    """Start a workflow in the caller's transaction."""
+    return jobs.enqueue(house, connection, **_values(house, partial(kinds.place, house), order))
+
+
 def _tried(work: Callable[[], Any]) -> Any:
     try:
         return work()
@@ -82,7 +88,7 @@ def _values(house: House, place: Callable[[int, str], kinds.Place], order: Order
     if not who.allows("jobs", "write"):
         rules.require(who, RESOURCE, "write")
     name = workflow_name(fields["workflow"])
-    encoded = _payload(fields["payload"])
+    encoded = payload_text(fields["payload"])
     callback_url = fields.get("callback_url")
     url = None if callback_url is None else _callback(house, callback_url)
     urgency = rules.integer(fields.get("priority", NORMAL), "priority", 0, PRIORITIES)
@@ -112,7 +118,7 @@ def workflow_name(value: Any) -> str:
     return rules.text(value, "workflow", least=1, most=LONGEST_NAME)
 
 
-def _payload(value: Any) -> bytes:
+def payload_text(value: Any) -> bytes:
     """Check a payload; return it as JSON."""
     if value is None:
         raise invalid("payload", "field is required", type="missing", text="payload field is required")

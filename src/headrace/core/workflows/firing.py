@@ -1,0 +1,62 @@
+"""Firing: what schedules are due is started. `app.py` has the process that leads do it once a second."""
+
+import sqlalchemy as sa
+
+from headrace.core import jobs
+from headrace.core.house import House
+from headrace.core.principal import Principal
+from headrace.core.refusals import Refusal
+from headrace.core.schema.workflows import workflow_schedules as table
+from headrace.core.workflows import cron, starting
+from headrace.core.workflows.schedules import SHOWN, Schedule, schedule_of
+from headrace.core.workflows.starting import Order
+
+AT_ONCE = 100
+
+
+def fire(house: House) -> int:
+    """Start what schedules are due. Returns how many jobs that were; the same run is never started twice."""
+    now = house.clock()
+    due = sa.select(*SHOWN).where(table.c.next_at <= now, table.c.paused_at.is_(None)).order_by(table.c.next_at)
+    with house.db.read() as connection:
+        if connection.execute(due.limit(1)).first() is None:
+            return 0
+    with house.db.write() as connection:
+        rows = connection.execute(due.limit(AT_ONCE).with_for_update(skip_locked=True)).mappings().all()
+        return sum(_fire(house, connection, schedule_of(row), now) for row in rows)
+
+
+def _fire(house: House, connection: sa.Connection, schedule: Schedule, now: int) -> int:
+    runs, next_at = cron.due(schedule.cron, schedule.time_zone, schedule.next_at, now, schedule.missed)
+    skipped = 0
+    if schedule.overlap == "skip" and runs:
+        runs = runs[-1:]
+        if _is_under_way(house, schedule):
+            runs, skipped = [], 1
+    values = {"next_at": next_at, "skipped": schedule.skipped + skipped}
+    for at in runs:
+        job = starting.enqueue(house, connection, _order(schedule, at))
+        values |= {"last_at": at, "last_job_id": job.id}
+    connection.execute(sa.update(table).where(table.c.id == schedule.id).values(values))
+    return len(runs)
+
+
+def _order(schedule: Schedule, at: int) -> Order:
+    who = Principal(kind="operator", organization_id=schedule.organization_id, account_id=schedule.created_by)
+    fields = {
+        "workflow": schedule.workflow,
+        "payload": schedule.payload,
+        "priority": schedule.priority,
+        "unique": f"schedule:{schedule.id}:{at}",
+    }
+    return Order(who, fields)
+
+
+def _is_under_way(house: House, schedule: Schedule) -> bool:
+    if schedule.last_job_id is None:
+        return False
+    owner = Principal(kind="operator", organization_id=schedule.organization_id)
+    try:
+        return jobs.get(house, owner, job_id=schedule.last_job_id).state in jobs.LIVE
+    except Refusal:
+        return False  # It was over for so long that it is deleted.
