@@ -18,7 +18,7 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import Method
@@ -162,21 +162,22 @@ def _call(request: Request[Any, Any, Any]) -> Call:
 
 async def _check_integers(request: Request[Any, Any, Any]) -> None:
     """Refuse integers that are not written in digits; the decoder takes `1e3`, `1.0`, and `null` for none."""
-    given = request.query_params
-    for name, rule in _integers(request.route_handler) if given else ():
-        if not all(map(INTEGER.fullmatch, given.getall(name, ()))):
+    parts, given = request.path_params, request.query_params
+    for name, rule in _integers(request.route_handler) if parts or given else ():
+        texts = [parts[name]] if name in parts else given.getall(name, ())
+        if not all(map(INTEGER.fullmatch, texts)):
             raise _broken(name, rule)
 
 
 @lru_cache(maxsize=1024)
 def _integers(handler: HTTPRouteHandler) -> list[tuple[str, str]]:
-    """Return the integers among a handler's query parameters: their names there, and what is said of another text."""
+    """Return the integers that a handler reads from path and query: their names, and what is said of another text."""
     found = []
     for name, field in _parameters(handler).items():
         given = field.kwarg_definition
-        if isinstance(given, QueryParameter) and _kind(field) is int:
+        if isinstance(given, PathParameter | QueryParameter) and _kind(field) is int:
             shown = given.name or name
-            rule = complaints.rule(_declared(field)) if _is_id(shown) else None
+            rule = complaints.rule(_declared(field)) if isinstance(given, PathParameter) or _is_id(shown) else None
             found.append((shown, rule or DIGITS))
     return found
 
