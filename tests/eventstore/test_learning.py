@@ -33,27 +33,53 @@ def test_attributes_with_few_values_are_learned(
     engine.command(f"ALTER TABLE events {rollup.addition('by_place')}")
     after = segment_of([group(tenant, lines[:10])])
     engine.insert_segment(after.path, token=after.name)
-    engine.grouped_until = 0.0
+    engine.known_until = 0.0
     assert REGION not in engine.groups()  # One of two parts has it.
     selection = Selection(tenant=tenant, project=7)
     found = [('"r0"', 1004), ('"r1"', 1003), ('"r2"', 1003)]
     assert queries.count_by(engine, selection, "attributes.region") == found
     until(lambda: not learning.backfill(engine))
-    engine.grouped_until = 0.0
-    assert set(rollup.GROUPS) == engine.groups()
+    engine.known_until = 0.0
+    assert {*rollup.GROUPS, REGION} == engine.groups()
+    assert lacking(engine) == []
     assert queries.count_by(engine, selection, "attributes.region") == found
 
-    # Three values in ten events: too many, were so few events enough to tell.
+    # As if it had too many rows, and there were events enough to tell.
     monkeypatch.setattr(learning, "JUDGED_ROWS", 10)
+    monkeypatch.setattr(learning, "MOST_ROWS_SHARE", 0.001)
+    sizes = learning.SIZES + f" HAVING name = '{REGION}'"
+    monkeypatch.setattr(learning, "SIZES", sizes)
+    assert rollup.column_of("region") in engine.learned()
     learning.learn(engine)
     assert REGION not in learning.known(engine)
+    engine.columns, engine.known_until = frozenset({rollup.column_of("region")}), float("inf")  # Not yet heard of.
+    assert queries.count_by(engine, selection, "attributes.region") == found
+    assert engine.learned() == frozenset()
     learning.learn(engine)
     assert REGION not in learning.known(engine)  # Nor is it learned again.
     assert queries.count_by(engine, selection, "attributes.region") == found
 
 
-def test_a_deletion_keeps_the_rollups_of_columns(
-    engine: Engine, tenant: int, segment_of: SegmentOf, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+def lacking(engine: Engine) -> list[Any]:
+    return engine.query(learning.LACKING, row=list[Any])
+
+
+def test_a_rollup_of_an_earlier_release_is_made_anew(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
+    zone = rollup.group_of("zone")
+    body = rollup.body(zone).replace(rollup.column_of("zone"), "attributes['zone']")
+    engine.command(f"ALTER TABLE events ADD PROJECTION {zone} ({body})")
+    lines = [event(ARRIVAL, attributes={"zone": number % 4}) for number in range(3000)]
+    segment = segment_of([group(tenant, lines)])
+    engine.insert_segment(segment.path, token=segment.name)
+    learning.learn(engine)
+    assert zone in learning.known(engine)
+    assert rollup.column_of("zone") in engine.learned()
+    assert queries.count_by(engine, Selection(tenant=tenant, project=7), "attributes.zone")[0] == ("0", 750)
+    engine.command(f"ALTER TABLE events {rollup.removal(zone)}")
+
+
+def test_a_deletion_keeps_the_rollups(
+    engine: Engine, tenant: int, segment_of: SegmentOf, until: Callable[..., Any]
 ) -> None:
     engine.command(f"ALTER TABLE events {rollup.addition(REGION)}")
     lines = [event(ARRIVAL, level=level, attributes={"region": "r"}) for level in ("info", "error") * 20]
@@ -67,11 +93,9 @@ def test_a_deletion_keeps_the_rollups_of_columns(
     selection, errors = Selection(tenant=tenant, project=7), Selection(tenant=tenant, project=7, levels=("error",))
     (partition,) = [partition for partition, _ in deletion.counted(engine, errors)]
     assert groups() == {*rollup.GROUPS, REGION}
-    monkeypatch.setattr(rollup, "LARGE", rollup.LARGE.replace(str(rollup.LARGE_ROWS), "10"))
     deletion.remove(engine, errors, partition)
-    assert groups() == set(rollup.GROUPS)
-    assert groups(30) == {*rollup.GROUPS, REGION}, "the parts of other days are as they were"
+    assert groups() == {*rollup.GROUPS, REGION}
     until(lambda: not learning.backfill(engine))  # Nothing of it that could not be filled is tried for ever.
-    engine.grouped, engine.grouped_until = frozenset(learning.known(engine)), float("inf")
+    engine.grouped, engine.known_until = frozenset(learning.known(engine)), float("inf")
     assert queries.count_by(engine, selection, "level") == [("info", 20)]
     assert queries.count_by(engine, selection, "attributes.region") == [('"r"', 20)]

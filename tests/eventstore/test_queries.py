@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore import deletion, queries, search
+from headrace.eventstore import deletion, messages, queries, search
 from headrace.eventstore.engine import Engine
-from headrace.eventstore.queries import Bucket, EventRow, Selection, TopMessage
+from headrace.eventstore.queries import Bucket, EventRow, Selection
 from tests.eventstore.conftest import ARRIVAL, DAY, TENANTS, SegmentOf, event, group, write_segment
 
 if TYPE_CHECKING:
@@ -189,13 +189,34 @@ def test_top_messages(engine: Engine, tenant: int, segment_of: SegmentOf) -> Non
     segment = segment_of([group(tenant, events), late])
     engine.insert_segment(segment.path, token=segment.name)
     selection = Selection(tenant=tenant)
-    assert queries.top_messages(engine, selection, limit=3) == [
-        TopMessage("", 2, ARRIVAL),
-        TopMessage("a", 2, ARRIVAL),
-        TopMessage("c", 1, ARRIVAL + 5),
+    assert messages.top(engine, selection, limit=3) == [
+        messages.TopMessage("", 2, ARRIVAL),
+        messages.TopMessage("a", 2, ARRIVAL),
+        messages.TopMessage("c", 1, ARRIVAL + 5),
     ]
-    assert {top.message for top in queries.top_messages(engine, selection)} == {"a", "b", "T", "", "c"}
-    assert queries.top_messages(engine, selection, column="ts", limit=1)[0].rows == 2
+    assert {top.message for top in messages.top(engine, selection)} == {"a", "b", "T", "", "c"}
+    assert messages.top(engine, selection, column="ts", limit=1)[0].rows == 2
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
+    limit=st.integers(1, 12),
+    table=st.tuples(st.sampled_from([1, 4, 1 << 20]), st.integers(1, 20)),
+)
+def test_the_most_frequent_are_found_whatever_bucket_they_are_in(
+    engine: Engine, segment_of: SegmentOf, counts: list[int], limit: int, table: tuple[int, int]
+) -> None:
+    tenant, (buckets, fullest) = next(TENANTS), table
+    said = [f"message {number}" for number, count in enumerate(counts) for _ in range(count)]
+    segment = segment_of([group(tenant, [event(message=text) for text in said])])
+    engine.insert_segment(segment.path, token=segment.name)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(messages, "FULLEST", fullest)
+        patched.setattr(messages, "BUCKET", messages.BUCKET.replace(str((1 << 20) - 1), str(buckets - 1)))
+        found = messages.top(engine, Selection(tenant=tenant), limit=limit)
+    wanted = sorted(Counter(said).items(), key=lambda one: (-one[1], one[0]))[:limit]
+    assert [(top.message, top.rows) for top in found] == wanted
 
 
 def test_attributes_are_counted(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:

@@ -63,12 +63,12 @@ def selections(draw: st.DrawFn) -> dict[str, Any]:
 
 @contextmanager
 def scanning(engine: Engine) -> Iterator[None]:
-    """Have questions answered from the rows alone."""
-    known, engine.grouped = engine.groups(), frozenset()
+    """Have questions answered from the rows alone, attributes from what was sent."""
+    known, engine.grouped, engine.columns = (engine.grouped, engine.columns), frozenset(), frozenset()
     try:
         yield
     finally:
-        engine.grouped = known
+        engine.grouped, engine.columns = known
 
 
 def answers(engine: Engine, selection: Selection) -> list[Any]:
@@ -90,7 +90,8 @@ def answers(engine: Engine, selection: Selection) -> list[Any]:
 def grouped(engine: Engine) -> Engine:
     """An engine with a rollup of an attribute too, which questions are told to use however little it has."""
     engine.command(f"ALTER TABLE events {rollup.addition(rollup.group_of(chr(39).join(('re', 'gion'))))}")
-    engine.grouped, engine.grouped_until = frozenset(learning.known(engine)), float("inf")
+    engine.look()
+    engine.grouped, engine.known_until = frozenset(learning.known(engine)), float("inf")
     return engine
 
 

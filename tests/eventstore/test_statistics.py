@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore import masks, schema, statistics
+from headrace.eventstore import masks, messages, schema, statistics
 from headrace.eventstore.engine import Engine, EngineOptions, QueryRefused
 from headrace.eventstore.queries import Selection
 from headrace.eventstore.search.attributes import found, spell
@@ -165,7 +165,7 @@ def test_masks_are_those_of_python(engine: Engine, segment_of: SegmentOf, texts:
         for number, text in enumerate(texts)
     ]
     selection = stored(engine, segment_of, events)
-    rows = statistics.masked(engine, selection, rows=20, limit=1000)
+    rows = messages.masked(engine, selection, rows=20, limit=1000)
     newest = events[:20]
     assert {row.mask: row.rows for row in rows} == Counter(masks.mask(one["message"]) for one in newest)
     for row in rows:
@@ -247,12 +247,12 @@ def test_what_was_said_before(engine: Engine, segment_of: SegmentOf) -> None:
         "sd<NUM> full": True,
         "Plain": False,
     }
-    found = statistics.said_before(engine, selection, list(wanted), rows=1_000)
+    found = messages.said_before(engine, selection, list(wanted), rows=1_000)
     assert dict(zip(wanted, found, strict=True)) == wanted
 
 
 def test_masks_over_time(engine: Engine, segment_of: SegmentOf) -> None:
     moments = [ARRIVAL - 100, ARRIVAL, ARRIVAL + 9, ARRIVAL + 10, ARRIVAL + 1_000]
     selection = stored(engine, segment_of, [{"ts": ts, "message": "m"} for ts in moments])
-    (one,) = statistics.masked(engine, selection, rows=100, limit=10, grid=(ARRIVAL, 10, 4))
+    (one,) = messages.masked(engine, selection, rows=100, limit=10, grid=(ARRIVAL, 10, 4))
     assert dict(zip(*one.spread, strict=True)) == {0: 3, 1: 1, 3: 1}

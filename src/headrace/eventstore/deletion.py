@@ -5,7 +5,7 @@ Rows vanish from questions at once; their bytes go when the engine next merges t
 
 from typing import Final
 
-from headrace.eventstore import queries, rollup
+from headrace.eventstore import queries
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection
 
@@ -23,7 +23,6 @@ def counted(engine: Engine, selection: Selection, *, seconds: float = COUNT_SECO
 def remove(engine: Engine, selection: Selection, partition: str) -> None:
     """Delete the selection's rows of one partition; returns once no question finds them. Safe to repeat."""
     condition, params = queries.where(selection)
-    rollup.clear_large(engine, partition)
     engine.command(f"DELETE FROM events IN PARTITION ID '{partition}' WHERE {condition}", params)
 
 

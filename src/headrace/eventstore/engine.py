@@ -22,7 +22,7 @@ from headrace.kit.times import DAY
 
 Row = TypeVar("Row")
 
-NO_SPACE, MEMORY, TIME, CANCELLED = 243, 241, 159, 394
+UNKNOWN_COLUMN, NO_SPACE, MEMORY, TIME, CANCELLED = 47, 243, 241, 159, 394
 # Codes of the engine that tell of the question, not of the engine, with what to tell the person who asked.
 REFUSED: dict[int, tuple[str, str]] = {
     158: ("rows", "The search would read too many rows; narrow the time range or add a filter."),
@@ -41,7 +41,7 @@ OLDEST_DAY = """
 SELECT min(toUInt32OrZero(extract(partition, '[0-9]+'))) FROM system.parts
 WHERE active AND database = currentDatabase() AND table = 'events'"""
 
-GROUPS_SECONDS = 60.0
+KNOWN_SECONDS = 60.0
 # A part without a rollup is scanned for it, so one that few parts have helps little.
 GROUPS = """
 SELECT name, sum(covered), (
@@ -51,6 +51,10 @@ SELECT name, sum(covered), (
   UNION ALL SELECT name, parent_rows FROM system.projection_parts
   WHERE active AND database = currentDatabase() AND table = 'events'
 ) GROUP BY name"""
+
+LEARNED = f"""
+SELECT name FROM system.columns
+WHERE database = currentDatabase() AND table = 'events' AND startsWith(name, '{rollup.COLUMN}')"""
 
 # What reads whole texts, or masks them, may take seconds. It yields to everything else, and never takes every client.
 SLOW = re.compile(r"\b(?:match|position\w*|replaceRegexpAll)\(|\bI?LIKE\b")
@@ -124,7 +128,8 @@ class Engine:
         self.asked = self.refused = 0
         self.oldest, self.oldest_until = 0, 0.0
         self.grouped: frozenset[str] = frozenset()
-        self.grouped_until = 0.0
+        self.columns: frozenset[str] = frozenset()
+        self.known_until = 0.0
         self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
         self.filled: set[str] = set()  # Partitions whose lacking rollups were made.
         self.seconds = 0.0
@@ -144,8 +149,9 @@ class Engine:
     ) -> list[Row]:
         """Run a SELECT and decode each row as `row`: a tuple type, or a Struct with array_like=True, columns in order.
 
-        `sql` has no SETTINGS and no FORMAT clause. `comment` names the query for `cancel`. `reserved` is for the drain,
-        which must not wait for people's questions. Raises QueryRefused or EngineError.
+        `sql` has no SETTINGS and no FORMAT clause; an attribute in it, written `attributes[{name:String}]`, is read
+        from its own column where it is a learned one. `comment` names the query for `cancel`. `reserved` is for the
+        drain, which must not wait for people's questions. Raises QueryRefused or EngineError.
         """
         options = self.options
         limits: dict[str, str | float] = {
@@ -162,8 +168,16 @@ class Engine:
         slow = not reserved and SLOW.search(sql) is not None
         if slow:
             limits["os_thread_priority"] = SLOW_NICE
+        sent = dict(params or {})
+        by_column = rollup.with_columns(sql, sent, self.columns if reserved else self.learned())
         with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
-            answer = client.raw_query(sql + clause(limits), params, fmt="JSONCompactEachRow")
+            try:
+                answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
+            except ClientError as problem:
+                if problem.code != UNKNOWN_COLUMN or by_column == sql:
+                    raise
+                self.known_until = 0.0  # An attribute has been unlearned since.
+                answer = client.raw_query(sql + clause(limits), sent, fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
     def one(self, sql: str, params: Parameters | None = None, *, row: type[Row], comment: str = "") -> Row:
@@ -230,14 +244,25 @@ class Engine:
 
     def groups(self) -> frozenset[str]:
         """Return the rollups that most rows have; what is known of them is at most a minute old."""
-        if time.monotonic() >= self.grouped_until:
-            self.grouped = frozenset(
-                name
-                for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
-                if rows >= stored * rollup.LEAST_SHARE
-            )
-            self.grouped_until = time.monotonic() + GROUPS_SECONDS
+        self.look()
         return self.grouped
+
+    def learned(self) -> frozenset[str]:
+        """Return the columns of learned attributes; they are known as the rollups are."""
+        self.look()
+        return self.columns
+
+    def look(self) -> None:
+        if time.monotonic() < self.known_until:
+            return
+        self.known_until = time.monotonic() + KNOWN_SECONDS  # First, as the questions below come by here.
+        columns = frozenset(name for (name,) in self.query(LEARNED, row=tuple[str]))
+        self.grouped = frozenset(
+            name
+            for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
+            if rows >= stored * rollup.LEAST_SHARE
+        )
+        self.columns = columns
 
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""

@@ -1,4 +1,4 @@
-"""Learning: which attributes are worth a rollup, which rollups have too many values, and parts that lack one.
+"""Learning: which attributes are worth a column and a rollup, which have too many values, and parts that lack one.
 
 Nothing here changes an answer, only how soon it comes. `rollup` says what a rollup is.
 """
@@ -27,32 +27,42 @@ SIZES: Final = """
 SELECT name, sum(rows), sum(parent_rows) FROM system.projection_parts
 WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY name"""
 
-FIXED: Final = ", ".join(f"'{group}'" for group in rollup.GROUPS)
-# Newest first: what is asked for is mostly of today.
+HERE: Final = "database = currentDatabase() AND table = 'events'"
+# Newest first: what is asked for is mostly of today. A rollup is made of a column, so that comes before it.
 LACKING: Final = f"""
-SELECT partition_id, arrayFilter(group -> NOT has(own.names, group), there.names) AS lacking FROM system.parts
+SELECT partition_id,
+  groupUniqArrayArray(arrayFilter(name -> NOT has(own.names, name), columns.names)) AS of_columns,
+  groupUniqArrayArray(arrayFilter(name -> NOT has(rolled.names, name), groups.names)) AS of_groups
+FROM system.parts
 CROSS JOIN (
-  SELECT groupArray(name) AS names FROM system.projections
-  WHERE database = currentDatabase() AND table = 'events' AND name IN ({FIXED})
-) AS there
+  SELECT groupArray(name) AS names FROM system.columns WHERE {HERE} AND startsWith(name, '{rollup.COLUMN}')
+) AS columns
+CROSS JOIN (SELECT groupArray(name) AS names FROM system.projections WHERE {HERE}) AS groups
+LEFT JOIN (
+  SELECT name, groupArray(column) AS names FROM system.parts_columns
+  WHERE active AND {HERE} AND startsWith(column, '{rollup.COLUMN}') GROUP BY name
+) AS own ON own.name = system.parts.name
 LEFT JOIN (
   SELECT parent_name, groupArray(name) AS names FROM system.projection_parts
-  WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY parent_name
-) AS own ON own.parent_name = system.parts.name
-WHERE active AND database = currentDatabase() AND table = 'events' AND notEmpty(lacking)
-ORDER BY partition DESC"""
+  WHERE active AND {HERE} GROUP BY parent_name
+) AS rolled ON rolled.parent_name = system.parts.name
+WHERE active AND {HERE} GROUP BY partition, partition_id
+HAVING notEmpty(of_columns) OR notEmpty(of_groups) ORDER BY partition DESC"""
 UNDER_WAY: Final = """
 SELECT mutation_id, max(latest_fail_reason) FROM system.mutations
-WHERE database = currentDatabase() AND table = 'events' AND NOT is_done AND command LIKE '%MATERIALIZE PROJECTION%'
+WHERE database = currentDatabase() AND table = 'events' AND NOT is_done AND command LIKE '%MATERIALIZE %'
 GROUP BY mutation_id"""
 
 
 def learn(engine: Engine) -> None:
     """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError."""
     there = known(engine)
+    for group in [group for group in there if rollup.is_without_column(group, engine.learned())]:
+        engine.command(f"ALTER TABLE events {rollup.removal(group)}")  # An earlier release made it.
+        there.discard(group)
     for group, rows, events in engine.query(SIZES, row=tuple[str, int, int], reserved=True):
         if group in there and events >= JUDGED_ROWS and rows > events * MOST_ROWS_SHARE:
-            engine.command(f"ALTER TABLE events DROP PROJECTION IF EXISTS {group}")
+            engine.command(f"ALTER TABLE events {rollup.removal(group)} SETTINGS alter_sync = 0, mutations_sync = 0")
             engine.unfit.add(group)
             there.discard(group)
             log.info("The rollup %s had %d rows for %d events; dropped", group, rows, events)
@@ -60,7 +70,8 @@ def learn(engine: Engine) -> None:
     wanted = [group for group in candidates(engine) if group not in there and group not in engine.unfit][: max(room, 0)]
     for group in wanted:
         engine.command(f"ALTER TABLE events {rollup.addition(group)}")
-        log.info("Attribute %r has a rollup from now on", rollup.attribute_of(group))
+        log.info("Attribute %r has a column and a rollup from now on", rollup.attribute_of(group))
+    engine.known_until = 0.0
 
 
 def known(engine: Engine) -> set[str]:
@@ -92,10 +103,7 @@ def candidates(engine: Engine) -> list[str]:
 
 
 def backfill(engine: Engine) -> bool:
-    """Have the engine make in the background what the newest partition lacks; tells whether to ask again.
-
-    Of columns only: to read the attributes of a large part at once takes more memory than the engine has.
-    """
+    """Have the engine make in the background what the newest partition lacks; tells whether to ask again."""
     under_way = engine.query(UNDER_WAY, row=tuple[str, str])
     for mutation, reason in under_way:
         if reason:  # The engine would try it for ever.
@@ -104,12 +112,13 @@ def backfill(engine: Engine) -> bool:
             return False
     if under_way:
         return True
-    for partition, groups in engine.query(LACKING, row=tuple[str, list[str]]):
-        if partition in engine.filled:  # A part whose rows are all deleted has none, and is tried once.
+    for partition, columns, groups in engine.query(LACKING, row=tuple[str, list[str], list[str]]):
+        kind, names = ("COLUMN", columns) if columns else ("PROJECTION", groups)
+        asked = {f"MATERIALIZE {kind} {name} IN PARTITION ID '{partition}'" for name in names} - engine.filled
+        if not asked:  # A part whose rows are all deleted has none, and is tried once.
             continue
-        engine.filled.add(partition)
-        made = ", ".join(f"MATERIALIZE PROJECTION {group} IN PARTITION ID '{partition}'" for group in groups)
-        engine.command(f"ALTER TABLE events {made} SETTINGS mutations_sync = 0")
+        engine.filled |= asked
+        engine.command(f"ALTER TABLE events {', '.join(sorted(asked))} SETTINGS mutations_sync = 0")
         log.info("Rollups of partition %s are being made", partition)
         return True
     return False

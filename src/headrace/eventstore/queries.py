@@ -92,12 +92,6 @@ class Bucket(msgspec.Struct, array_like=True, frozen=True):
     value: str | None = None
 
 
-class TopMessage(msgspec.Struct, array_like=True, frozen=True):
-    message: str
-    rows: int
-    last_seen: int
-
-
 def shown_text(column: str) -> str:
     return f"multiIf({column} = '', NULL, {column} = '\\0', '', {column})"
 
@@ -124,11 +118,6 @@ COUNTED: Final[dict[str, str]] = {
     "status_class": f"if({rollup.STATUS_CLASS} BETWEEN 2 AND 5, concat(toString({rollup.STATUS_CLASS}), 'xx'), '')",
 }
 ATTRIBUTE_FIELD: Final = "attributes."
-
-SAID: Final = (
-    "multiIf(message = '\\0', '', message != '', message, error_message NOT IN ('', '\\0'), error_message,"
-    " error_type != '\\0', error_type, '')"
-)
 
 
 # Field of a selection -> its condition, which has the field's value as a parameter of the same name.
@@ -197,11 +186,8 @@ def asked(engine: Engine, selection: Selection, columns: Iterable[str | None]) -
     timeless = {"ts_from": None, "ts_to": None, "received_from": None, "received_to": None, "received_floor": None}
     others, _ = where(msgspec.structs.replace(selection, **timeless))
     whole, edges = times
-    settings = rollup.SETTINGS
-    if any(column.startswith("attributes[") for column in plain):
-        settings = rollup.ATTRIBUTE_SETTINGS
     conditions = (f"{others} AND {whole}", *(f"{condition} AND {edge}" for edge in edges))
-    return Asked(conditions, params, dict(settings))
+    return Asked(conditions, params, dict(rollup.SETTINGS))
 
 
 def whole_quarters(width_us: int) -> Iterable[str | None]:
@@ -214,7 +200,7 @@ def rolled(field: str | None) -> str | None:
     if field is None or not field.startswith(ATTRIBUTE_FIELD):
         return {"status_class": rollup.STATUS_CLASS}.get(field or "", field)
     key = field.removeprefix(ATTRIBUTE_FIELD)
-    return rollup.attribute(key) if rollup.can_name(key) else None
+    return rollup.column_of(key) if rollup.can_name(key) else None
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -379,8 +365,6 @@ def count_by(
     params = question.params
     if not field.startswith(ATTRIBUTE_FIELD):
         value = COUNTED[field]
-    elif question.from_rollup:
-        value = rollup.attribute(field.removeprefix(ATTRIBUTE_FIELD))
     else:
         value, params = "attributes[{field:String}]", params | {"field": field.removeprefix(ATTRIBUTE_FIELD)}
     present = "" if field in NAMED else " WHERE value != ''"
@@ -453,27 +437,3 @@ def histogram(
     values = keys.removeprefix("start")
     sql = f"SELECT start, sum(n){values} FROM ({question.each(shown, keys)}) GROUP BY {keys} ORDER BY {keys}"
     return engine.query(sql, question.params, row=Bucket, settings=question.settings, comment=comment)
-
-
-def top_messages(
-    engine: Engine, selection: Selection, *, limit: int = 10, column: TimeColumn = "received_at", comment: str = ""
-) -> list[TopMessage]:
-    """Return the most frequent messages; an event without one shows its error_message, else its error_type, else "".
-
-    They are counted by their hash, as a million different ones take more memory than a question has; what one says is
-    then read from its newest event.
-    """
-    condition, params = where(selection)
-    found = engine.query(
-        f"SELECT sipHash64({SAID}) AS hash, count() AS rows, max({column}) AS last_seen, argMax(id, {column}) AS newest"
-        f" FROM events WHERE {condition} GROUP BY hash ORDER BY rows DESC, last_seen DESC, hash LIMIT {limit:d}",
-        params,
-        row=tuple[int, int, int, int],
-        comment=comment,
-    )
-    newest = f"SELECT id, {SAID} FROM events WHERE {condition} AND id IN {{newest:Array(UInt64)}}"
-    params["newest"] = [one for *_, one in found]
-    said = dict(engine.query(newest, params, row=tuple[int, str], comment=comment)) if found else {}
-    # What was deleted between the two questions says nothing any more.
-    tops = [TopMessage(said[one], rows, last_seen) for _, rows, last_seen, one in found if one in said]
-    return sorted(tops, key=lambda top: (-top.rows, -top.last_seen, top.message))

@@ -5,13 +5,13 @@ rows deleted, so they agree with the rows whatever happens to a part. A part tha
 Which attributes have one, and the filling of parts that lack one, is the work of `learning`.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.kit.times import MINUTE
 
 if TYPE_CHECKING:
-    from headrace.eventstore.engine import Engine
     from headrace.eventstore.queries import Selection
 
 QUARTER: Final = 15 * MINUTE
@@ -30,14 +30,8 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "by_kind": ("error_type", "method", "status_code"),
 }
 OF_ATTRIBUTE: Final = "by_attribute_"
+COLUMN: Final = "attribute_"  # Of a learned attribute: its JSON text, empty where it is absent.
 LONGEST_KEY: Final = 64  # Bytes; the name of a file is made of it.
-
-LARGE_ROWS: Final = 300_000
-LARGE: Final = f"""
-SELECT DISTINCT name FROM system.projection_parts
-WHERE active AND database = currentDatabase() AND table = 'events' AND partition_id = {{partition:String}}
-  AND startsWith(name, '{OF_ATTRIBUTE}') AND parent_rows > {LARGE_ROWS}
-ORDER BY name"""
 
 # Field of a selection -> the columns that its condition reads.
 FILTERED: Final[dict[str, tuple[str, ...]]] = {
@@ -47,11 +41,13 @@ FILTERED: Final[dict[str, tuple[str, ...]]] = {
     "environment": ("environment",),
     "errors": ("level", "log_type"),
 }
+# An attribute as questions read it, by the name of the parameter that has its key.
+READ: Final = re.compile(r"attributes\[\{(\w+):String\}\]")
+
 UNCOUNTED: Final = ("fingerprint", "text", "search")
 
-# What a question needs to be answered from a rollup; an attribute's column must not be read by its own file.
+# What a question needs to be answered from a rollup.
 SETTINGS: Final[dict[str, str | float]] = {"optimize_use_projections": 1}
-ATTRIBUTE_SETTINGS: Final = SETTINGS | {"optimize_functions_to_subcolumns": 0}
 
 
 def quarter(column: str) -> str:
@@ -64,13 +60,13 @@ def moment(column: str) -> str:
     return f"({quarter(column)} * {QUARTER} - {ORIGIN})"
 
 
-def attribute(key: str) -> str:
-    """Return SQL of an attribute's JSON text, empty when absent."""
-    return "attributes['" + key.replace("\\", "\\\\").replace("'", "\\'") + "']"
+def column_of(key: str) -> str:
+    """Return the name of the column that a learned attribute has."""
+    return COLUMN + key.encode().hex()
 
 
 def can_name(key: str) -> bool:
-    """Tell whether an attribute may have a rollup of its own."""
+    """Tell whether an attribute may have a column and a rollup of its own."""
     return 0 < len(key.encode(errors="replace")) <= LONGEST_KEY and "\0" not in key
 
 
@@ -85,7 +81,12 @@ def attribute_of(group: str) -> str | None:
 def columns_of(group: str) -> tuple[str, ...]:
     """Return the columns that a group counts, none of a group that this release does not know."""
     key = attribute_of(group)
-    return GROUPS.get(group, ()) if key is None else (attribute(key),)
+    return GROUPS.get(group, ()) if key is None else (column_of(key),)
+
+
+def is_without_column(group: str, learned: Collection[str]) -> bool:
+    key = attribute_of(group)
+    return key is not None and column_of(key) not in learned
 
 
 def body(group: str) -> str:
@@ -95,19 +96,32 @@ def body(group: str) -> str:
 
 
 def addition(group: str) -> str:
-    return f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
+    """Return what ALTER TABLE has to do for a group, and for the column of an attribute."""
+    added = f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
+    key = attribute_of(group)
+    if key is None:
+        return added
+    literal = key.replace("\\", "\\\\").replace("'", "\\'")
+    text = f"LowCardinality(String) MATERIALIZED attributes['{literal}']"
+    return f"ADD COLUMN IF NOT EXISTS {column_of(key)} {text}, {added}"
 
 
-def clear_large(engine: "Engine", partition: str) -> None:
-    """Take a partition's rollups of attributes from large parts, before a deletion would make them anew.
+def removal(group: str) -> str:
+    """Return what ALTER TABLE has to do so that nothing of a group stays."""
+    key = attribute_of(group)
+    dropped = f"DROP PROJECTION IF EXISTS {group}"
+    return dropped if key is None else f"{dropped}, DROP COLUMN IF EXISTS {column_of(key)}"
 
-    Such parts are scanned.
 
-    For that the engine reads the attributes of a million events at once, which takes more memory than it has.
-    """
-    for (group,) in engine.query(LARGE, {"partition": partition}, row=tuple[str]):
-        cleared = f"ALTER TABLE events CLEAR PROJECTION IF EXISTS {group} IN PARTITION ID '{partition}'"
-        engine.command(f"{cleared} SETTINGS mutations_sync = 1")
+def with_columns(sql: str, params: Mapping[str, Any], learned: Collection[str]) -> str:
+    """Return SQL that reads learned attributes from their columns; `learned` are the names of these."""
+
+    def read(found: re.Match[str]) -> str:
+        key = params.get(found[1])
+        name = column_of(key) if isinstance(key, str) and can_name(key) else ""
+        return name if name in learned else found[0]
+
+    return READ.sub(read, sql) if learned else sql
 
 
 def can_count(selection: "Selection", columns: Iterable[str], groups: Collection[str]) -> bool:

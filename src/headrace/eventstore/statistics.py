@@ -9,16 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from headrace.eventstore import masks, rollup, schema
+from headrace.eventstore import rollup
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import (
     ATTRIBUTE_FIELD,
     COUNTED,
     NAMED,
-    SAID,
     SHOWN,
     YEAR_1,
-    Asked,
     Selection,
     asked,
     ordered,
@@ -73,20 +71,6 @@ class Spread(msgspec.Struct, array_like=True, frozen=True):
     most: float | None
     mean: float | None
     quantiles: list[float | None]
-
-
-class Masked(msgspec.Struct, array_like=True, frozen=True):
-    """Messages of one mask; `last` is (time, id) of the newest, `levels` are rows in the order of schema.LEVELS.
-
-    `spread`: the stretches of a grid that have rows, and how many each has.
-    """
-
-    mask: str
-    rows: int
-    first_seen: int
-    last: tuple[int, int]
-    levels: list[int]
-    spread: tuple[list[int], list[int]] = ([], [])
 
 
 class Tally(msgspec.Struct, array_like=True, frozen=True):
@@ -165,7 +149,7 @@ def extent(engine: Engine, selection: Selection) -> tuple[int, int] | None:
 def top(engine: Engine, selection: Selection, field: str, *, limit: int) -> Top:
     question = asked(engine, selection, (column_of(field),))
     params = dict(question.params)
-    counted = question.each(f"{asked_value(question, field, params)} AS value, count() AS n", "value")
+    counted = question.each(f"{value_of(field, params)} AS value, count() AS n", "value")
     sql = (
         "SELECT sum(rows), sumIf(rows, isNotNull(value)), count(value),"
         f" groupArraySortedIf({limit:d})((-toInt64(rows), assumeNotNull(value)), isNotNull(value))"
@@ -173,13 +157,6 @@ def top(engine: Engine, selection: Selection, field: str, *, limit: int) -> Top:
     )
     (found,) = engine.query(sql, params, row=Top, settings=limits(engine) | question.settings)
     return found
-
-
-def asked_value(question: Asked, field: str, params: dict[str, Any]) -> str:
-    """Return SQL of a field's value as the question can read it."""
-    if not (question.from_rollup and field.startswith(ATTRIBUTE_FIELD)):
-        return value_of(field, params)
-    return scalar(f"nullIf({rollup.attribute(field.removeprefix(ATTRIBUTE_FIELD))}, '')")
 
 
 def column_of(field: str) -> str | None:
@@ -197,7 +174,7 @@ def cells(
     params = dict(question.params)
     place = "0"
     if field is not None:
-        value = asked_value(question, field, params)
+        value = value_of(field, params)
         params["values"] = list(values)
         place = f"if(isNull({value}), -1, toInt64(indexOf({{values:Array(String)}}, assumeNotNull({value}))))"
     start = bucket_of(width_us, rollup.moment("ts") if question.from_rollup else "ts")
@@ -247,48 +224,6 @@ def arrivals(engine: Engine, selection: Selection, width_us: int, *, rows: int) 
         " GROUP BY start ORDER BY start"
     )
     return engine.query(sql, params, row=Cell, settings={"max_rows_to_read": rows})
-
-
-def said_before(engine: Engine, selection: Selection, templates: Sequence[str], *, rows: int) -> list[bool]:
-    """Tell of each template whether a message of the selection is like it; what stands for a change fits any text."""
-    condition, params = where(selection)
-    params["likes"] = [like(template) for template in templates]
-    found = ", ".join(f"countIf(said LIKE likes[{number}])" for number in range(1, len(templates) + 1))
-    sql = (
-        f"WITH {{likes:Array(String)}} AS likes SELECT [{found}] FROM"
-        f" (SELECT {SAID} AS said FROM events WHERE {condition})"
-    )
-    ((counts,),) = engine.query(sql, params, row=tuple[list[int]], settings={"max_rows_to_read": rows})
-    return [count > 0 for count in counts]
-
-
-def like(template: str) -> str:
-    """Return the LIKE expression of a template, or of a mask; only the beginning of a message was masked."""
-    plain = re.sub(r"([\\%_])", r"\\\1", template)
-    return masks.HOLE.sub("%", plain) + "%"
-
-
-def masked(
-    engine: Engine, selection: Selection, *, rows: int, limit: int, grid: tuple[int, int, int] | None = None
-) -> list[Masked]:
-    """Return the masks of the newest `rows` messages, most frequent first; "" is that of events that say nothing.
-
-    A `grid` is (first moment, width, number) of the stretches that each mask's rows are counted by.
-    """
-    condition, params = where(selection)
-    spread = ""
-    if grid is not None:
-        first, width, number = grid
-        place = f"toUInt16(greatest(0, least({number - 1:d}, intDiv(ts - {first:d}, {width:d}))))"
-        spread = f", sumMap([{place}], [toUInt64(1)])"
-    levels = ", ".join(f"countIf(level = '{level}')" for level in schema.LEVELS)
-    sql = (
-        f"SELECT mask, count() AS n, min(ts), max((ts, id)), [{levels}]{spread}"
-        f" FROM (SELECT {masks.sql('said')} AS mask, ts, id, level FROM (SELECT {SAID} AS said, ts, id, level"
-        f" FROM events WHERE {condition} {ordered(selection, 'ts')} LIMIT {rows:d}))"
-        f" GROUP BY mask ORDER BY n DESC, mask LIMIT {limit:d}"
-    )
-    return engine.query(sql, params, row=Masked)
 
 
 def common_keys(engine: Engine, selection: Selection, *, rows: int, values: int, limit: int) -> list[str]:

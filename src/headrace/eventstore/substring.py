@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from headrace.eventstore.search.text import lower, lowered
+
 INNER_WORD = re.compile(r"(?<=[^a-zA-Z0-9\x80-\U0010ffff])[a-zA-Z0-9]+(?=[^a-zA-Z0-9\x80-\U0010ffff])")
 SEARCHED = ("message", "error_type", "error_message")
 
@@ -13,9 +15,11 @@ def condition(text: str, params: dict[str, Any]) -> str:
     Words with a separator on both sides inside the text are whole words of the event too: the word index narrows by
     them. The first and last word may be parts of longer ones, so nothing but reading the columns finds them.
     """
-    params["substring"] = text
-    function = "positionCaseInsensitive" if text.isascii() else "positionCaseInsensitiveUTF8"
-    found = " OR ".join(f"{function}({column}, {{substring:String}}) > 0" for column in SEARCHED)
+    if text.isascii():
+        params["substring"], place = text, "positionCaseInsensitive({}, {{substring:String}})"
+    else:  # The engine's own function for it finds the Kelvin sign in `a long k` and not in `k`.
+        params["substring"], place = lower(text), f"position({lowered('{}')}, {{{{substring:String}}}})"
+    found = " OR ".join(f"{place.format(column)} > 0" for column in SEARCHED)
     words = sorted({word.lower() for word in INNER_WORD.findall(text)})
     if not words:
         return f"({found})"

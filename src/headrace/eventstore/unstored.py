@@ -15,6 +15,7 @@ from headrace.eventstore.rows import OBJECT_STACK, Event
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Node, matches
 from headrace.eventstore.search.attributes import spell
+from headrace.eventstore.search.text import lower
 from headrace.eventstore.substring import SEARCHED
 from headrace.kit import times
 
@@ -117,15 +118,10 @@ def kept(value: str | None) -> str:
 
 
 def contains(text: str, part: str) -> bool:
-    """Ignore case as the engine does: of ASCII letters alone when the part is ASCII, else letter by letter."""
+    """Ignore case as the engine does: of ASCII letters alone when the part is ASCII."""
     if part.isascii():
         return part.lower().encode() in text.encode().lower()
-    return lowered(part) in lowered(text)
-
-
-def lowered(text: str) -> str:
-    """Return the small letter of each, where there is one: `İ` has two, and stays."""
-    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+    return lower(part) in lower(text)
 
 
 def decoded(raw: msgspec.Raw) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from headrace.core.events.read import asked
 from headrace.core.events.stats import PATTERN_MASKS, PATTERN_ROWS, Pattern, pattern
 from headrace.core.events.templates import ALIKE, Known, merged
-from headrace.eventstore import statistics
+from headrace.eventstore import messages
 from headrace.eventstore.queries import Selection
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def new_patterns(house: "House", recent: Selection, before: Selection, *, rows: 
     """
     engine = house.store.engine
     with asked():
-        found = statistics.masked(engine, recent, rows=PATTERN_ROWS, limit=PATTERN_MASKS)
-        old = statistics.masked(engine, before, rows=PATTERN_ROWS, limit=PATTERN_MASKS) if found else []
+        found = messages.masked(engine, recent, rows=PATTERN_ROWS, limit=PATTERN_MASKS)
+        old = messages.masked(engine, before, rows=PATTERN_ROWS, limit=PATTERN_MASKS) if found else []
         if not old:
             return []
         known = Known(one.mask for one in old)
@@ -33,7 +33,7 @@ def new_patterns(house: "House", recent: Selection, before: Selection, *, rows: 
         if not templates:
             return []
         texts = [" ".join(template.words) for template in templates]
-        seen = statistics.said_before(engine, before, texts, rows=rows)
+        seen = messages.said_before(engine, before, texts, rows=rows)
     made = [
         pattern(text, [fresh[place] for place in template.members])
         for text, template, was in zip(texts, templates, seen, strict=True)

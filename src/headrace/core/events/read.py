@@ -10,10 +10,10 @@ from headrace.core.events.filters import Filters
 from headrace.core.keys import resolved_project
 from headrace.core.principal import Principal
 from headrace.core.refusals import invalid, not_found, unavailable
-from headrace.eventstore import queries, search
+from headrace.eventstore import messages, queries, search
 from headrace.eventstore.engine import QueryRefused
 from headrace.eventstore.ids import public_id, read_public_id
-from headrace.eventstore.queries import Bucket, EventRow, Selection, TimeColumn, TopMessage
+from headrace.eventstore.queries import Bucket, EventRow, Selection, TimeColumn
 from headrace.kit import times
 
 if TYPE_CHECKING:
@@ -155,11 +155,11 @@ def histogram(
 
 def top_messages(
     house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, time: TimeColumn = "ts"
-) -> list[TopMessage]:
+) -> list[messages.TopMessage]:
     """Return the most frequent messages, on a tie the one seen last; `last_seen` is of event time or arrival."""
     selection = selected(house, who, project_id, filters)
     with asked():
-        return queries.top_messages(house.store.engine, selection, limit=limit, column=time)
+        return messages.top(house.store.engine, selection, limit=limit, column=time)
 
 
 def selected(house: "House", who: Principal, project_id: int, filters: Filters, *, errors: bool = False) -> Selection:

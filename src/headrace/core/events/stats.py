@@ -10,7 +10,7 @@ from headrace.core.events.read import MOST_BUCKETS, asked, selected
 from headrace.core.events.templates import Known, merged
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal, invalid
-from headrace.eventstore import queries, schema, statistics
+from headrace.eventstore import messages, queries, schema, statistics
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import ATTRIBUTE_FIELD, EMPTY, Selection
 from headrace.kit import times
@@ -234,8 +234,8 @@ def patterns(
     earlier = None if before is None else selected(house, who, project_id, before)
     with asked():
         total = queries.count(engine, selection)
-        found = statistics.masked(engine, selection, rows=PATTERN_ROWS, limit=PATTERN_MASKS, grid=grid)
-        old = statistics.masked(engine, earlier, rows=PATTERN_ROWS, limit=PATTERN_MASKS) if earlier else []
+        found = messages.masked(engine, selection, rows=PATTERN_ROWS, limit=PATTERN_MASKS, grid=grid)
+        old = messages.masked(engine, earlier, rows=PATTERN_ROWS, limit=PATTERN_MASKS) if earlier else []
     known = Known(one.mask for one in old) if old else None
     scanned = min(total, PATTERN_ROWS)
     made = [
@@ -257,7 +257,7 @@ def grid_of(filters: Filters, now: int, stretches: int) -> tuple[int, int, int] 
 
 
 def pattern(
-    template: str, members: Sequence[statistics.Masked], stretches: int = 0, known: Known | None = None
+    template: str, members: Sequence[messages.Masked], stretches: int = 0, known: Known | None = None
 ) -> Pattern:
     spread = [0] * stretches
     for one in members:

@@ -137,12 +137,9 @@ class Writer:
         return parts
 
     def key(self, top: str, below: tuple[str, ...]) -> str:
-        """The place exists."""
-        name = self.string(top)
-        if not below:
-            return f"mapContains(attributes, {name})"
-        path = ", ".join(map(self.string, below))
-        return f"(mapContains(attributes, {name}) AND JSONHas(attributes[{name}], {path}))"
+        """The place exists; the JSON text of a value is never empty."""
+        value = f"attributes[{self.string(top)}]"
+        return f"JSONHas({value}, {', '.join(map(self.string, below))})" if below else f"({value} != '')"
 
     def raw(self, top: str, below: tuple[str, ...]) -> str:
         """The JSON text at a place, empty where there is none."""

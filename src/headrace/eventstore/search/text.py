@@ -48,11 +48,20 @@ END = r"(?:$|[^a-z0-9\x80-" + "\U0010ffff])"
 RUN = r"[^\t\n\x0b\x0c\r ]*"
 
 
+def lowered(column: str) -> str:
+    """Return the SQL expression that lowers a column as `lower` lowers text."""
+    return f"replaceAll(lowerUTF8({column}), '\u03c2', '\u03c3')"
+
+
+def lower(text: str) -> str:
+    """Lower the case; a sigma is the same at the end of a word."""
+    return text.lower().replace("\u03c2", "\u03c3")
+
+
 def folded(column: str) -> str:
     """Return the SQL expression that folds a column as `fold` folds text."""
     apart = ALONE_RE2.replace("\\", "\\\\")
-    lower = f"replaceAll(lowerUTF8({column}), '\u03c2', '\u03c3')"
-    return rf"if(isValidASCII({column}), lower({column}), replaceRegexpAll({lower}, '{apart}', ' \\1 '))"
+    return rf"if(isValidASCII({column}), lower({column}), replaceRegexpAll({lowered(column)}, '{apart}', ' \\1 '))"
 
 
 # What words are looked for in. The table has it as the ALIAS column `text`, under the text index.
@@ -63,7 +72,7 @@ def fold(text: str) -> str:
     """Lower the case and set characters that make no words apart with spaces."""
     if text.isascii():
         return text.lower()
-    return ALONE.sub(r" \1 ", text.lower().replace("\u03c2", "\u03c3"))
+    return ALONE.sub(r" \1 ", lower(text))
 
 
 class Pattern(msgspec.Struct, frozen=True):
