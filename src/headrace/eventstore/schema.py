@@ -74,8 +74,6 @@ COLUMNS: Final = f"""
 # machine in CPU; LowCardinality groups faster. Sorting by service first saves 2 % of disk and makes "the latest 50"
 # read whole five-minute blocks; sorted by time it reads one granule, and pages by (ts, id) follow the key.
 #
-# A part of which rows are deleted gets its rollups anew; `rollup.clear_large` has dropped those that cost too much.
-#
 # Small parts are compact, one file for all columns: with a file per column and map bucket, creating and deleting files
 # was 5 us of kernel time a row. Attributes have a bloom filter, not a text index: postings of ids that occur once cost
 # 0.5 us a row at the insert, 1 us at each merge and 15 bytes of disk.
