@@ -116,11 +116,18 @@ def moment(value: Any, field: str) -> int:
         raise invalid(field, "must be an ISO 8601 timestamp") from error
 
 
-def path_id(value: Any, field: str) -> int:
-    """An id in a path, as text or number: 1 to 2^63-1."""
-    good = isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit())
+def positive(value: Any) -> int | None:
+    """Return 1 to 2^63-1, sent as a number or in decimal digits; None for anything else."""
+    plain = isinstance(value, int) and not isinstance(value, bool)
+    good = plain or (isinstance(value, str) and value.isascii() and value.isdigit())
     number = int(value) if good and len(str(value)) <= len(str(LARGEST)) else 0
-    if not 1 <= number <= LARGEST:
+    return number if 1 <= number <= LARGEST else None
+
+
+def path_id(value: Any, field: str) -> int:
+    """An id in a path."""
+    number = positive(value)
+    if number is None:
         raise invalid(field, "positive", text=f"{field} must be a positive integer")
     return number
 

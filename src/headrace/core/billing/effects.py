@@ -22,7 +22,7 @@ from headrace.core.billing.records import (
 from headrace.core.house import House
 from headrace.core.identity import organizations
 from headrace.core.people.records import ID
-from headrace.core.rules import LARGEST
+from headrace.core.rules import LARGEST, positive
 from headrace.core.schema.billing import checkouts, customers, invoices, subscriptions
 from headrace.kit.times import LAST, SECOND
 
@@ -48,10 +48,9 @@ def organization_of(connection: sa.Connection, event: Event) -> int | None:
     """Return whose event it is: as we wrote into the object when it was made, else by its customer."""
     details = _object(_object(event.object.get("parent")).get("subscription_details"))
     for metadata in (event.object.get("metadata"), details.get("metadata")):
-        number = str(_object(metadata).get("organization_id") or "")
-        if number.isascii() and number.isdigit() and 0 < int(number) <= LARGEST:
-            found = organizations.exists(connection, int(number))
-            return int(number) if found else None
+        number = positive(_object(metadata).get("organization_id"))
+        if number is not None:
+            return number if organizations.exists(connection, number) else None
     customer = _id(event.object.get("customer"))
     if customer is None:
         return None

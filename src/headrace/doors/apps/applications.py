@@ -9,7 +9,7 @@ from litestar.params import PathParameter
 from headrace.core import keys, projects
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, not_found
-from headrace.core.rules import LARGEST
+from headrace.core.rules import LARGEST, positive
 from headrace.doors.apps import shapes
 from headrace.kit import times
 from headrace.wire.call import Answer, Call, answer
@@ -19,7 +19,6 @@ TAGS = ["applications"]
 READ, MAKE = ("projects", "read"), ("projects", "write")
 Id = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 Name = Annotated[str, PathParameter(description="1-255 characters, none of them a control character; unique.")]
-DIGITS = len(str(LARGEST))
 
 
 @post("/apps/{name:str}", opt=terms("M", MAKE, errors=(403, 409)), tags=TAGS, sync_to_thread=True)
@@ -59,9 +58,7 @@ def existing(call: Call, app_id: int) -> Project:
 
 def path_id(call: Call) -> int | None:
     """Return the id in the path of a hot route; None where none can be."""
-    text = call.path.split("/")[2]
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 0
-    return number if 1 <= number <= LARGEST else None
+    return positive(call.path.split("/")[2])
 
 
 ROUTES = (create, get_one)

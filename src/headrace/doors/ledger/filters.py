@@ -3,6 +3,8 @@
 import datetime as dt
 from typing import Annotated, Literal
 
+import msgspec
+from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from headrace.core.events.filters import Filters
@@ -31,33 +33,6 @@ Query = Annotated[str | None, QueryParameter(max_length=4000, description="The s
 Environment = Annotated[str | None, QueryParameter(max_length=255)]
 
 
-def filters(
-    call: Incoming,
-    *,
-    period: PeriodName = None,
-    period_from: PeriodFrom = None,
-    period_to: PeriodTo = None,
-    level: FromQuery[list[Level] | None] = None,
-    log_type: FromQuery[list[LogType] | None] = None,
-    status_class: FromQuery[list[StatusClass] | None] = None,
-    environment: Environment = None,
-    search: Search = None,
-    q: Query = None,
-) -> Filters:
-    """All filters of a log query."""
-    start, end = span(call.house.clock(), period, period_from, period_to)
-    return Filters(
-        ts_from=start,
-        ts_to=end,
-        levels=tuple(level or ()),
-        log_types=tuple(log_type or ()),
-        status_classes=tuple(int(name[0]) for name in status_class or ()),
-        environment=environment,
-        text=search or None,
-        query=q or None,
-    )
-
-
 def tail_filters(
     *,
     level: FromQuery[list[Level] | None] = None,
@@ -76,6 +51,19 @@ def tail_filters(
         text=search or None,
         query=q or None,
     )
+
+
+def filters(
+    call: Incoming,
+    *,
+    unbounded: NamedDependency[Filters],
+    period: PeriodName = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+) -> Filters:
+    """All filters of a log query."""
+    start, end = span(call.house.clock(), period, period_from, period_to)
+    return msgspec.structs.replace(unbounded, ts_from=start, ts_to=end)
 
 
 def period_filters(
@@ -97,10 +85,15 @@ def span(now: int, period: str | None, first: str | None, last: str | None) -> t
     if period is not None:
         # No upper end: a sender's clock may run a little ahead of this one.
         return begin(now, period), None
-    start = None if first is None else moment(first, "periodFrom")
-    end = None if last is None else moment(last, "periodTo")
+    return ends(first, last, "period")
+
+
+def ends(first: str | None, last: str | None, name: str) -> tuple[int | None, int | None]:
+    """Read `<name>From` and `<name>To`, which may not be in the wrong order."""
+    start = None if first is None else moment(first, f"{name}From")
+    end = None if last is None else moment(last, f"{name}To")
     if start is not None and end is not None and start > end:
-        raise invalid("periodFrom", "after", text="periodFrom must not be after periodTo")
+        raise invalid(f"{name}From", "after", text=f"{name}From must not be after {name}To")
     return start, end
 
 

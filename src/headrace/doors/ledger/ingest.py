@@ -13,7 +13,7 @@ from headrace.core.house import House
 from headrace.core.principal import Principal
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
-from headrace.core.rules import LARGEST
+from headrace.core.rules import path_id
 from headrace.doors.ledger import auth, shapes
 from headrace.doors.ledger.entries import Read, read_good_batch, read_good_single, read_mixed_batch, read_single
 from headrace.eventstore.rows import Event
@@ -67,10 +67,7 @@ def target(house: House, who: Principal, headers: Mapping[bytes, bytes]) -> Proj
         if who.project_id is None:
             raise invalid("X-Project-ID", "is required", type="missing", text="X-Project-ID is required")
         return keys.resolved_project(house, who, who.project_id)
-    project_id = int(named) if named.isdigit() and len(named) <= 19 else 0  # noqa: PLR2004  Digits of 2^63.
-    if not 0 < project_id <= LARGEST:
-        raise invalid("X-Project-ID", "must be a positive integer", text="X-Project-ID must be a positive integer")
-    return keys.resolved_project(house, who, project_id)
+    return keys.resolved_project(house, who, path_id(named.decode("latin-1"), "X-Project-ID"))
 
 
 def read_swiftly(house: House, body: bytes) -> list[Event] | None:

@@ -13,7 +13,7 @@ from headrace.core.groups import finding
 from headrace.core.groups.record import Group
 from headrace.core.refusals import invalid
 from headrace.doors.ledger import shapes
-from headrace.doors.ledger.filters import Limit, Offset, ProjectId, filters, period_filters
+from headrace.doors.ledger.filters import Limit, Offset, ProjectId, filters, period_filters, tail_filters
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.kit import times
@@ -22,7 +22,10 @@ from headrace.wire.door import Incoming, terms
 TAGS = ["logs"]
 READ = ("logs", "read")
 WHO = "JKO"
-ALL = {"narrowed": Provide(filters, sync_to_thread=False)}
+ALL = {
+    "unbounded": Provide(tail_filters, sync_to_thread=False),
+    "narrowed": Provide(filters, sync_to_thread=False),
+}
 PERIOD = {"narrowed": Provide(period_filters, sync_to_thread=False)}
 Narrowed = NamedDependency[Filters]
 By = Literal["level", "log_type", "status_class", "environment", "importance", "error_type", "platform", "release"]

@@ -10,8 +10,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from headrace.core.events import stats
 from headrace.core.refusals import invalid
-from headrace.core.rules import moment
-from headrace.doors.ledger.filters import ProjectId
+from headrace.doors.ledger.filters import ProjectId, ends
 from headrace.doors.ledger.logs import ALL, READ, WHO, Narrowed, interval_seconds
 from headrace.doors.ledger.shapes import Count
 from headrace.eventstore.statistics import Spread
@@ -297,13 +296,7 @@ def read_levels(text: str) -> list[float]:
 
 
 def baseline_period(first: str | None, last: str | None) -> tuple[int | None, int | None] | None:
-    if first is None and last is None:
-        return None
-    start = None if first is None else moment(first, "baselineFrom")
-    end = None if last is None else moment(last, "baselineTo")
-    if start is not None and end is not None and start > end:
-        raise invalid("baselineFrom", "after", text="baselineFrom must not be after baselineTo")
-    return start, end
+    return None if first is None and last is None else ends(first, last, "baseline")
 
 
 def width(interval: str) -> int | None:
