@@ -32,6 +32,7 @@ NO_WEBHOOK: Foreign = (404, "Webhook endpoint not found")
 NO_DELIVERY: Foreign = (404, "Webhook delivery not found")
 ALERT = {"kind": "absence", "project_id": 1}
 NO_WORKFLOW: Foreign = (404, "Workflow not found")
+NO_SCHEDULE: Foreign = (404, "Schedule not found")
 NO_ALERT: Foreign = (404, "Alert not found")
 NO_JOB: Foreign = (404, "Job not found")
 NO_SEARCH: Foreign = (404, "Saved search not found")
@@ -190,6 +191,9 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("native", "GET", "/api/v1/jobs/{job_id}"): Case("/api/v1/jobs/1", foreign=NO_JOB),
     ("native", "POST", "/api/v1/jobs/{job_id}/cancel"): Case("/api/v1/jobs/1/cancel", foreign=NO_JOB),
     ("native", "POST", "/api/v1/jobs/{job_id}/retry"): Case("/api/v1/jobs/1/retry", foreign=NO_JOB),
+    ("native", "GET", "/api/v1/job-pauses"): Case("/api/v1/job-pauses"),
+    ("native", "PUT", "/api/v1/job-pauses/{kind}"): Case("/api/v1/job-pauses/workflow.push"),
+    ("native", "DELETE", "/api/v1/job-pauses/{kind}"): Case("/api/v1/job-pauses/workflow.push"),
     ("native", "GET", "/api/v1/saved-searches"): Case(
         "/api/v1/saved-searches?project_id={project_id}", foreign=PROJECT
     ),
@@ -234,6 +238,19 @@ CASES: dict[tuple[str, str, str], Case] = {
     ),
     ("native", "DELETE", "/api/v1/workflow-definitions/{name}"): Case(
         "/api/v1/workflow-definitions/mail", foreign=NO_WORKFLOW
+    ),
+    ("native", "GET", "/api/v1/workflow-schedules"): Case("/api/v1/workflow-schedules"),
+    ("native", "POST", "/api/v1/workflow-schedules"): Case(
+        "/api/v1/workflow-schedules", {"name": "nightly", "workflow": "echo", "cron": "0 2 * * *"}
+    ),
+    ("native", "GET", "/api/v1/workflow-schedules/{name}"): Case(
+        "/api/v1/workflow-schedules/nightly", foreign=NO_SCHEDULE
+    ),
+    ("native", "PATCH", "/api/v1/workflow-schedules/{name}"): Case(
+        "/api/v1/workflow-schedules/nightly", {"paused": True}, foreign=NO_SCHEDULE
+    ),
+    ("native", "DELETE", "/api/v1/workflow-schedules/{name}"): Case(
+        "/api/v1/workflow-schedules/nightly", foreign=NO_SCHEDULE
     ),
     ("native", "POST", "/api/v1/workers/lease"): Case("/api/v1/workers/lease", {"queues": ["mail"], "worker": "w"}),
     ("native", "POST", "/api/v1/workers/heartbeat"): Case(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from headrace.core import jobs
+from headrace.core.principal import Principal
 from tests.doors.conftest import Origin, Tenant, bearer
 
 numbers = count()
@@ -59,3 +60,65 @@ def test_jobs_over_http(
     until(lambda: ask(f"/{bad.id}")["attempt"] == 2 and state(bad) == "failed")
     counts = ask("/counts")["counts"]
     assert {key: number for key, number in counts.items() if number} == {"succeeded": 1, "failed": 1, "cancelled": 1}
+
+
+def test_schedules_over_http(origin: Origin, client: httpx.Client, tenant: Tenant, until: Callable[..., None]) -> None:
+    def ask(path: str = "", verb: str = "GET", status: int = 200, **more: Any) -> Any:
+        address = f"/api/v1/workflow-schedules{path}"
+        answer = client.request(verb, address, headers=bearer(tenant.organization_key), **more)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    sent = {"name": "each/minute", "workflow": "echo", "cron": "* * * * *", "payload": {"input": "tick"}}
+    made = ask("", "POST", 201, json=sent | {"time_zone": "Europe/Berlin"})
+    assert {name: made[name] for name in sent} == sent
+    assert (made["missed"], made["overlap"], made["paused"], made["last_job_id"]) == ("once", "skip", False, None)
+    assert ask("", "POST", 409, json=sent)["detail"] == "A schedule named 'each/minute' exists already"
+    for fields, field in (({"cron": "61 * * * *"}, "cron"), ({"time_zone": "Mars"}, "time_zone"), ({"x": 1}, "x")):
+        assert ask("", "POST", 400, json=sent | {"name": "n"} | fields)["field"] == field
+    assert ask()["workflow_schedules"] == [made]
+
+    origin.clock.advance(61)
+    until(lambda: ask("/each%2Fminute")["last_job_id"] is not None)
+    job_id = ask("/each%2Fminute")["last_job_id"]
+
+    def job() -> Any:
+        return client.get(f"/api/v1/jobs/{job_id}", headers=bearer(tenant.organization_key)).json()
+
+    until(lambda: job()["state"] == "succeeded")
+    assert (job()["name"], job()["result"]) == ("echo", {"output": "tick", "handler": "echo"})
+    assert ask("/each%2Fminute", "PATCH", json={"paused": True, "cron": "0 2 * * *"})["paused"] is True
+    ask("/each%2Fminute", "DELETE", 204)
+    assert ask("/each%2Fminute", status=404)["detail"] == "Schedule not found"
+    assert ask() == {"workflow_schedules": [], "total": 0}
+
+
+def test_pauses_over_http(
+    origin: Origin, client: httpx.Client, tenant: Tenant, kind: str, until: Callable[..., None]
+) -> None:
+    def ask(path: str = "", verb: str = "GET", status: int = 200) -> Any:
+        answer = client.request(verb, f"/api/v1/job-pauses{path}", headers=bearer(tenant.organization_key))
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def state() -> str:
+        return str(client.get(f"/api/v1/jobs/{job.id}", headers=bearer(tenant.organization_key)).json()["state"])
+
+    assert kind in ask()["kinds"]
+    assert ask(f"/{kind}", "PUT")["job_pauses"] == ask(f"/{kind}", "PUT")["job_pauses"]
+    assert [(one["kind"], one["everywhere"]) for one in ask("/all", "PUT")["job_pauses"]] == [
+        ("all", False),
+        (kind, False),
+    ]
+    job = jobs.submit(origin.house, kind=kind, organization_id=tenant.organization_id, payload="hi")
+    other = jobs.submit(origin.house, kind=kind, organization_id=tenant.organization_id + 1_000_000, payload="hi")
+    done = Principal(kind="operator", organization_id=other.organization_id)
+    until(lambda: jobs.get(origin.house, done, job_id=other.id).state == "succeeded")
+    shown = client.get(f"/api/v1/jobs/{job.id}", headers=bearer(tenant.organization_key)).json()
+    assert (shown["state"], shown["waiting_for"]["who"]) == ("ready", f"somebody who resumes jobs of the kind {kind!r}")
+    ask("/all", "DELETE", 204)
+    ask(f"/{kind}", "DELETE", 204)
+    until(lambda: state() == "succeeded")
+    assert ask()["job_pauses"] == []
+    assert ask("/none", "PUT", 400)["field"] == "kind"
+    assert ask("/all?everywhere=true", "PUT", 403)["detail"] == "Only the operator pauses jobs of all organizations"

@@ -1,12 +1,12 @@
-"""Why a job waits, where the reason is that nobody serves it: who should, and since when nobody does."""
+"""Why a job waits, where the reason is that nobody serves it, or may: who should, and since when nobody does."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from headrace.core import functions, rules
+from headrace.core import functions, jobs, rules
 from headrace.core.house import House
-from headrace.core.jobs import Job, Kinds
+from headrace.core.jobs import Job, Kinds, Pause
 from headrace.core.jobs.states import READY
 from headrace.core.principal import Principal
 from headrace.core.workflows import definitions, workers
@@ -29,11 +29,30 @@ def waiting_for(house: House, who: Principal, job: Job) -> WaitingFor | None:
 
 def notes(house: House, who: Principal, given: Sequence[Job]) -> dict[int, WaitingFor]:
     """Return the same for many jobs, by id."""
-    waiting = [job for job in given if job.state == READY and job.name and job.kind != ECHO]
+    waiting = [job for job in given if job.state == READY]
     if not waiting:
         return {}
     rules.require(who, "jobs", "read")
     reader = definitions.owner(who)
+    held = {
+        job.id: _held(job, pause)
+        for pause in jobs.paused(house, reader)
+        for job in waiting
+        if pause.kind in {"", job.kind}
+    }
+    return _unserved(house, reader, [job for job in waiting if job.id not in held]) | held
+
+
+def _held(job: Job, pause: Pause) -> WaitingFor:
+    whose = "the operator" if pause.everywhere else "somebody"
+    what = f"jobs of the kind {pause.kind!r}" if pause.kind else "all jobs"
+    return WaitingFor(f"{whose} who resumes {what}", max(pause.since, job.created_at))
+
+
+def _unserved(house: House, reader: Principal, given: Sequence[Job]) -> dict[int, WaitingFor]:
+    waiting = [job for job in given if job.name and job.kind != ECHO]
+    if not waiting:
+        return {}
     known = {one.name: one for one in definitions.list_all(house, reader)}
     here = workers.list_all(house, reader) if any(job.kind == QUEUE for job in waiting) else []
     found = {job.id: _note(house, job, known.get(job.name or ""), here) for job in waiting}

@@ -2,21 +2,33 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import alerts, auth, jobs, searches, webhooks, workers, workflows
+from headrace.doors.native import alerts, auth, jobs, pauses, schedules, searches, webhooks, workers, workflows
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
 
 API = "/api/v1/"
 NOUNS = frozenset(
-    {"alerts", "jobs", "saved-searches", "webhook-deliveries", "webhook-endpoints", "workers", "workflow-definitions"}
+    {
+        "alerts",
+        "job-pauses",
+        "jobs",
+        "saved-searches",
+        "webhook-deliveries",
+        "webhook-endpoints",
+        "workers",
+        "workflow-definitions",
+        "workflow-schedules",
+    }
 )
 ROUTES: tuple[HTTPRouteHandler, ...] = (
     *alerts.ROUTES,
     *jobs.ROUTES,
+    *pauses.ROUTES,
     *searches.ROUTES,
     *webhooks.ROUTES,
     *workflows.ROUTES,
+    *schedules.ROUTES,
     *workers.ROUTES,
 )
 
