@@ -166,6 +166,7 @@ def test_merging_and_taking_out_again_lose_nothing(shop: Shop) -> None:
     merged = groups.merge(shop.house, shop.who, **shop.of(a), group_ids=[b.id, c.id, a.id])
     assert (merged.id, merged.occurrence_count, merged.user_count) == (a.id, 10, 2)
     assert (merged.first_seen, merged.last_seen, merged.sample_log_id) == (now - times.DAY, now, b.sample_log_id)
+    assert groups.fingerprints(shop.house, merged) == [B, A, C]
     assert [group.id for group in shop.listed()] == [a.id]
     assert groups.get(shop.house, shop.who, **shop.of(b)).id == a.id
     assert [group.id for group in merging.members(shop.house, shop.who, **shop.of(a))] == [b.id, c.id]

@@ -120,6 +120,24 @@ def test_merging_and_comments(errors: Groups, until: Callable[..., None]) -> Non
     assert errors.ask("POST", f"/{first}/comments", {}, 400)["detail"] == "text: field required"
 
 
+def test_a_group_outlives_its_events(errors: Groups, until: Callable[..., None]) -> None:
+    errors.send(stack_trace=STACK.format(3), message="the only one")
+    until(lambda: len(errors.listed()) == 1)
+    path, key = f"{PATH}/{errors.listed()[0]['id']}", bearer(errors.tenant.key)
+    ask = {"project_id": errors.tenant.project_id}
+    there = errors.client.get(path, params=ask, headers=key).json()
+    assert (there["sample_log"]["message"], there["sample_stack_trace"]) == ("the only one", STACK.format(3))
+    errors.origin.clock.advance(31 * 86_400)
+    try:
+        gone = errors.client.get(path, params=ask, headers=key).json()
+        text = errors.client.get(f"{path}/markdown", params=ask, headers=key).text
+    finally:
+        errors.origin.clock.advance(-31 * 86_400)
+    assert (gone["sample_log"], gone["sample_stack_trace"]) == (None, None)
+    assert gone["group"] == there["group"]
+    assert text.endswith("Its newest event is no longer stored.\n")
+
+
 def test_markdown_of_a_hostile_error(errors: Groups, until: Callable[..., None]) -> None:
     hostile = "</script><img src=x onerror=alert(1)> ```\n# @team [a](javascript:x)"
     crumbs = {"values": [{"category": "ui", "message": "click <b>"}]}
