@@ -13,7 +13,7 @@ from headrace.core.groups.gathered import Span
 from headrace.core.groups.record import PLAIN, Group, MuteRule, group_of
 from headrace.core.identity import members
 from headrace.core.principal import Principal
-from headrace.core.refusals import forbidden, invalid
+from headrace.core.refusals import beyond_scope, invalid
 from headrace.core.schema.groups import error_groups
 from headrace.kit import times
 
@@ -87,7 +87,7 @@ def mute(
         users=None if users is None else rules.integer(users, "users", 1, MOST_USERS),
         since=now,
     )
-    asked = {"until": None if ends is None else times.show(ends), "events": events, "minutes": minutes, "users": users}
+    asked = {"until": times.shown(ends), "events": events, "minutes": minutes, "users": users}
     said = {name: value for name, value in asked.items() if value is not None}
 
     def values(group: Group) -> Mapping[str, Any]:
@@ -140,4 +140,4 @@ def change(  # noqa: PLR0917  Called from the verbs above only.
 
 def require_write(who: Principal) -> None:
     if not who.allows("logs", "write"):
-        raise forbidden("Insufficient scope: write required")
+        raise beyond_scope("write")
