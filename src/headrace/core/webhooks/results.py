@@ -1,9 +1,9 @@
 """What attempts came to: written into the log, into the deliveries, and into the records of their endpoints."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from headrace.core.house import House
@@ -66,7 +66,7 @@ def _line(sent: Sent, number: int, now: int) -> dict[str, Any]:
         "duration_us": min(sent.duration_us, LARGEST),
         "response_status": sent.status,
         "error": sent.error,
-        "request_headers": json.dumps(sent.headers),
+        "request_headers": msgspec.json.encode(sent.headers).decode(),
         "response": sent.response,
         "next_attempt_at": _due(sent, now),
     }
