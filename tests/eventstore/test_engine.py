@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore.engine import Engine, EngineError, EngineOptions, QueryRefused, open_embedded, quoted
+from headrace.eventstore.engine import (
+    CACHE_BYTES,
+    Engine,
+    EngineError,
+    EngineOptions,
+    QueryRefused,
+    open_embedded,
+    quoted,
+)
 
 SLOW = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 
@@ -76,6 +84,14 @@ def test_a_query_is_cancelled_by_its_comment(engine: Engine, until: Callable[...
     engine.cancel("view 'one'")
     asker.join(10)
     assert [refused.kind for refused in caught] == ["cancelled"]
+
+
+def test_the_engine_keeps_within_its_memory(engine: Engine) -> None:
+    sql = "SELECT name, toUInt64(value) FROM system.server_settings WHERE name LIKE '%_cache_size'"
+    assert CACHE_BYTES.items() <= dict(engine.query(sql, row=tuple[str, int])).items()
+    (allocator,) = engine.one("SELECT stats FROM system.jemalloc_stats", row=tuple[str])
+    assert "opt.dirty_decay_ms: 1000" in allocator
+    assert 'opt.percpu_arena: "disabled"' in allocator
 
 
 def test_queries_beyond_the_pool_are_refused_as_busy(engine: Engine) -> None:

@@ -59,6 +59,14 @@ WHERE database = currentDatabase() AND table = 'events' AND startsWith(name, '{r
 # What reads whole texts, or masks them, may take seconds. It yields to everything else, and never takes every client.
 SLOW = re.compile(r"\b(?:match|position\w*|replaceRegexpAll)\(|\bI?LIKE\b")
 SLOW_NICE = 10
+# By itself the embedded engine lets some of these grow to gigabytes, and what they hold no query can have.
+CACHE_BYTES = {
+    "mark_cache_size": 64 << 20,
+    "index_mark_cache_size": 32 << 20,
+    "text_index_tokens_cache_size": 32 << 20,
+    "text_index_header_cache_size": 32 << 20,
+    "query_condition_cache_size": 16 << 20,
+}
 BUSY = "Too many searches run at the moment; try again shortly."
 
 
@@ -80,7 +88,6 @@ class QueryRefused(EngineError):  # noqa: N818 - a refusal is no error
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 400_000_000  # Of the whole embedded engine; a query gets half of it.
-    mark_cache_bytes: int = 64 << 20
     query_threads: int = 4
     query_seconds: float = 10.0
     query_rows: int = 0  # Most rows that one query may read; 0 is no limit.
@@ -315,9 +322,9 @@ def open_embedded(folder: Path, options: EngineOptions | None = None) -> Engine:
     folder.mkdir(parents=True, exist_ok=True)
     chdb_options = {
         "max_server_memory_usage": str(options.memory_bytes),
-        "mark_cache_size": str(options.mark_cache_bytes),
         "background_pool_size": "1",  # One core merges, the others answer.
         "background_merges_mutations_concurrency_ratio": "2",
+        **{name: str(size) for name, size in CACHE_BYTES.items()},
     }
 
     return opened(lambda: Embedded(folder, chdb_options, threads=2), options, embedded=True, folder=folder)
