@@ -50,7 +50,7 @@ def list_all(call: Call, slug: str) -> Answer:
     project = project_of(call, slug)
     offset = forms.number(forms.query(call).get("offset", ""))
     found = alerts.list_all(call.house, call.who, project_id=project.project_id, limit=PAGE, offset=offset)
-    path = _path(project)
+    later, earlier = forms.steps(_path(project), offset, PAGE, more=found.has_more)
     return page(
         call,
         "alerts.html",
@@ -59,8 +59,8 @@ def list_all(call: Call, slug: str) -> Answer:
         sentence=alerts.sentence,
         words=WORDS,
         now=call.house.clock(),
-        later=forms.address(path, offset=str(offset + PAGE)) if found.has_more else "",
-        earlier=forms.address(path, offset=str(max(0, offset - PAGE))) if offset else "",
+        later=later,
+        earlier=earlier,
     )
 
 

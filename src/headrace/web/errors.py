@@ -3,7 +3,6 @@
 from typing import Any
 
 from headrace.core import groups, rules
-from headrace.core.groups.finding import SORTS
 from headrace.core.identity import members
 from headrace.core.refusals import Refusal, invalid
 from headrace.kit import times
@@ -33,10 +32,8 @@ def list_all(call: Call, slug: str) -> Answer:
 def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | None = None, said: str = "") -> Answer:
     """Show the list; `ticked` are rows to which nothing was done, and `said` is why."""
     project = project_of(call, slug)
-    tab = given.get("status", "")
-    tab = tab if tab in TABS else TABS[0]
-    sort = given.get("sort", "")
-    sort = sort if sort in SORTS else "last_seen"
+    tab = forms.choice(given, "status", TABS)
+    sort = forms.choice(given, "sort", SORT_WORDS)
     assignee = given.get("assigned", "")
     offset = forms.number(given.get("offset", ""))
     search = given.get("search", "")[:200]
@@ -54,6 +51,7 @@ def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | No
     sparks = groups.sparklines(call.house, found.groups)
     path = f"/ui/projects/{project.slug}/errors"
     kept = {"sort": sort if sort != "last_seen" else None, "search": search, "assigned": assignee}
+    older, newer = forms.steps(path, offset, PAGE, more=found.has_more, status=tab, **kept)
     return page(
         call,
         "errors.html",
@@ -67,8 +65,8 @@ def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | No
         search=search,
         assigned=assignee,
         filtered=bool(search or assignee),
-        older=forms.address(path, status=tab, offset=str(offset + PAGE), **kept) if found.has_more else "",
-        newer=forms.address(path, status=tab, offset=str(max(0, offset - PAGE)) or None, **kept) if offset else "",
+        older=older,
+        newer=newer,
         fresh_from=call.house.clock() - times.DAY,
         actions=ACTIONS,
         spans=SPANS,

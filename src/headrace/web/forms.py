@@ -1,5 +1,6 @@
 """What pages are sent: the fields of a form and of an address. What a field may hold, core says."""
 
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from headrace.core.refusals import Kind, Refusal, invalid
@@ -64,6 +65,19 @@ def own(target: str) -> str:
     """Return where to go on after a form: the page asked for when it is one of ours, else the first."""
     local = target.startswith("/ui/") and "\\" not in target and "//" not in target.partition("?")[0]
     return target if local and target.isprintable() and target.isascii() else HOME
+
+
+def choice(given: Mapping[str, str], name: str, options: Iterable[str]) -> str:
+    """Return a field when it is one of the options, else the first of them."""
+    known = list(options)
+    return given[name] if given.get(name) in known else known[0]
+
+
+def steps(path: str, offset: int, size: int, *, more: bool, **kept: str | None) -> tuple[str, str]:
+    """Return the addresses of the next page of a list and of the one before; empty where there is none."""
+    before = max(0, offset - size)
+    following = address(path, offset=str(offset + size), **kept) if more else ""
+    return following, address(path, offset=str(before) if before else None, **kept) if offset else ""
 
 
 def number(text: str, most: int = 1_000_000) -> int:

@@ -34,8 +34,7 @@ class Line(msgspec.Struct, frozen=True):
 
 def list_all(call: Call) -> Answer:
     given = forms.query(call)
-    tab = given.get("state", "")
-    tab = tab if tab in TABS else TABS[0]
+    tab = forms.choice(given, "state", TABS)
     name = given.get("workflow", "").strip()
     before = forms.number(given.get("before", ""), rules.LARGEST) or None
     found = jobs.list_all(

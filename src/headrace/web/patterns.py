@@ -40,8 +40,7 @@ def show(call: Call, slug: str) -> Answer:
         stretches=STRETCHES,
         before=before(seen),
     )
-    sort = forms.query(call).get("sort", "")
-    sort = sort if sort in SORTS else SORTS[0]
+    sort = forms.choice(forms.query(call), "sort", SORTS)
     return page(
         call,
         "patterns.html",

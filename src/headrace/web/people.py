@@ -60,8 +60,7 @@ def sign_out(call: Call) -> Answer:
 
 def choose_theme(call: Call) -> Answer:
     given = forms.fields(call)
-    chosen = given.get("theme", "")
-    browser.choose_theme(call, chosen if chosen in browser.THEMES else "auto")
+    browser.choose_theme(call, forms.choice(given, "theme", browser.THEMES))
     return moved(forms.own(given.get("next", "")))
 
 

@@ -95,8 +95,7 @@ def delete(call: Call, endpoint_id: str) -> Answer:
 
 def log(call: Call) -> Answer:
     given = forms.query(call)
-    status = given.get("status", "")
-    status = status if status in STATUSES else STATUSES[0]
+    status = forms.choice(given, "status", STATUSES)
     one, before = given.get("endpoint") or None, given.get("before") or None
     found = deliveries.list_all(
         call.house,
