@@ -22,7 +22,7 @@ def test_an_address_of_too_many_fields_is_refused() -> None:
         (75, True, "/l?offset=100&q=a", "/l?offset=50&q=a"),
     ],
 )
-def test_the_way_through_a_list(offset: int, more: bool, following: str, before: str) -> None:  # noqa: FBT001
+def test_the_way_through_a_list(offset: int, more: bool, following: str, before: str) -> None:
     assert forms.steps("/l", offset, 25, more=more, q="a") == (following, before)
 
 
