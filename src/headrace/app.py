@@ -208,6 +208,7 @@ class Upkeep:
                 purged = 0.0
                 attempt(lambda: idempotency.purge(self.house))
                 attempt(lambda: sessions.purge(self.house))
+                attempt(lambda: keys.usage.purge(self.house))
                 attempt(lambda: billing.renew(self.house))
                 attempt(lambda: webhooks.deliveries.purge(self.house))
 

@@ -19,7 +19,7 @@ from headrace.core.schema import api_keys, organizations
 from headrace.core.settings import Settings
 from headrace.kit.database import UnreachableError
 from headrace.kit.keys import checked, ingest_key
-from headrace.kit.times import SECOND
+from headrace.kit.times import DAY, SECOND
 from tests.conftest import SECRET, FakeClock, SignUp
 from tests.core.conftest import refusal
 
@@ -306,6 +306,20 @@ def test_usage_is_counted_in_memory_and_written_by_the_flush(
     use(1)
     keys.usage.flush(house)
     assert keys.list_organization_keys(house, ada)[0].last_used_at == clock.now
+
+
+def test_usage_is_let_go_after_its_days(house: House, clock: FakeClock, ada: Principal) -> None:
+    made = keys.create_organization_key(house, ada, name="k")
+    began = clock.now
+    for days in (399, 2):
+        keys.usage.count(house, made.key_id, 1, route="/x", status=200)
+        keys.usage.flush(house)
+        keys.usage.purge(house)
+        clock.advance(days * 86_400)
+    assert [row.hour - began for row in keys.usage.of_key(house, made.key_id)] == [399 * DAY, 0]
+    keys.usage.purge(house)
+    assert [row.hour - began for row in keys.usage.of_key(house, made.key_id)] == [399 * DAY]
+    assert keys.get(house, ada, key_id=made.key_id).usage_count == 2
 
 
 def test_routes_of_a_key_are_bounded(house: House, ada: Principal) -> None:

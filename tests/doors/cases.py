@@ -34,6 +34,7 @@ ALERT = {"kind": "absence", "project_id": 1}
 NO_WORKFLOW: Foreign = (404, "Workflow not found")
 NO_SCHEDULE: Foreign = (404, "Schedule not found")
 NO_ALERT: Foreign = (404, "Alert not found")
+NO_KEY: Foreign = (404, "API key not found")
 NO_JOB: Foreign = (404, "Job not found")
 NO_SEARCH: Foreign = (404, "Saved search not found")
 NO_DELETION: Foreign = (404, "Deletion not found")
@@ -163,6 +164,7 @@ CASES: dict[tuple[str, str, str], Case] = {
     ("apps", "GET", "/apps/{app_id}/stats/by-level"): Case("/apps/{project_id}/stats/by-level", foreign=NO_APP),
     ("apps", "GET", "/apps/{app_id}/stats/top-messages"): Case("/apps/{project_id}/stats/top-messages", foreign=NO_APP),
     ("vetrai", "POST", "/api/v1/keys"): Case("/api/v1/keys", {"name": "K"}),
+    ("vetrai", "GET", "/api/v1/keys/{key_id}/usage"): Case("/api/v1/keys/{key_id}/usage", foreign=NO_KEY),
     ("vetrai", "POST", "/api/v1/customers"): Case("/api/v1/customers"),
     ("vetrai", "POST", "/api/v1/subscriptions"): Case("/api/v1/subscriptions", {"plan": "free"}),
     ("vetrai", "GET", "/api/v1/subscriptions"): Case("/api/v1/subscriptions"),

@@ -291,6 +291,32 @@ def test_keys_of_an_organization(client: httpx.Client, tenant: Tenant) -> None:
     assert client.get("/api/v1/logs", params=project, headers=bearer(body["key"])).status_code == 200
 
 
+def test_how_a_key_is_used(client: httpx.Client, tenant: Tenant, until: Any) -> None:
+    made = client.post("/api/v1/keys", json={"name": "Counted"}, headers=bearer(tenant.token)).json()
+    use, mine = f"/api/v1/keys/{made['id']}/usage", bearer(made["key"])
+    nothing = client.get(use, headers=bearer(tenant.token)).json()
+    assert nothing == {
+        "total_requests": 0,
+        "success_requests": 0,
+        "failed_requests": 0,
+        "avg_response_time_ms": 0.0,
+        "requests_by_endpoint": {},
+    }
+    for _ in range(2):
+        assert client.get("/api/v1/invoices", headers=mine).status_code == 200
+    assert client.get("/api/v1/keys/999999/usage", headers=mine).json()["detail"] == "API key not found"
+    assert client.get(use, headers=mine).status_code == 200
+
+    def counted() -> Any:
+        return client.get(use, headers=bearer(tenant.token)).json()
+
+    until(lambda: counted()["total_requests"] == 4)  # Each is counted once its answer has left.
+    found = counted()
+    assert (found["success_requests"], found["failed_requests"]) == (3, 1)
+    assert found["avg_response_time_ms"] > 0
+    assert found["requests_by_endpoint"] == {"/api/v1/invoices": 2, "/api/v1/keys/{key_id}/usage": 2}
+
+
 def test_queries(client: httpx.Client, tenant: Tenant, origin: Origin, until: Any) -> None:
     logs = [
         {"timestamp": f"2026-11-20T0{hour}:00:00Z", "level": level, "message": f"at {hour}"}

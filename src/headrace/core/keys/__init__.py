@@ -9,7 +9,7 @@ from headrace.core.keys.making import (
     create_project_key,
     import_key,
 )
-from headrace.core.keys.records import Key, NewKey, list_organization_keys, list_project_keys, signing_secret
+from headrace.core.keys.records import Key, NewKey, get, list_organization_keys, list_project_keys, signing_secret
 from headrace.core.keys.resolving import Entry, entry, fresh, resolve, resolve_ingest, resolved_project
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "create_project_key",
     "entry",
     "fresh",
+    "get",
     "import_key",
     "list_organization_keys",
     "list_project_keys",

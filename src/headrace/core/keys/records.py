@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from headrace.core import announcements, projects, rules
 from headrace.core.house import House
 from headrace.core.principal import Principal
+from headrace.core.refusals import not_found
 from headrace.core.schema import api_keys
 from headrace.kit.times import show
 
@@ -90,6 +91,15 @@ def announce(connection: sa.Connection, house: House, row: sa.Row[Any], event: s
     for name in ("expires_at", "last_used_at", "created_at"):
         data[name] = None if data[name] is None else show(data[name])
     announcements.tell(connection, house, organization_id=row.organization_id, event=event, data=data)
+
+
+def get(house: House, who: Principal, *, key_id: int) -> Key:
+    """One of the keys that the lists show; of somebody else's nothing is said."""
+    rules.require(who, "keys", "read")
+    found = _list(house, who, api_keys.c.id == key_id)
+    if not found:
+        raise not_found("API key not found")
+    return found[0]
 
 
 def list_project_keys(house: House, who: Principal, *, project_id: int) -> list[Key]:

@@ -9,10 +9,11 @@ from headrace.core.house import House
 from headrace.core.identity import sessions
 from headrace.core.schema import api_keys, key_usage
 from headrace.kit.database import UnreachableError
-from headrace.kit.times import HOUR, MINUTE
+from headrace.kit.times import DAY, HOUR, MINUTE
 
 ROUTES_PER_KEY = 200
 OTHER = "other"
+KEPT = 400 * DAY
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ def flush(house: House) -> int:
 
 
 def of_key(house: House, key_id: int, *, since: int = 0) -> list[Usage]:
-    """The hours of a key since a time, the newest first, with what is not written yet."""
+    """The hours of a key that was read for the caller, since a time, the newest first, with what is not written yet."""
     query = sa.select(key_usage).where(key_usage.c.key_id == key_id, key_usage.c.hour >= since - since % HOUR)
     with house.db.read() as connection:
         found = {
@@ -88,6 +89,12 @@ def of_key(house: House, key_id: int, *, since: int = 0) -> list[Usage]:
         Usage(hour=hour, route=route, status_class=status, requests=n, sum_us=total, max_us=longest)
         for (hour, route, status), (n, total, longest) in sorted(found.items(), reverse=True)
     ]
+
+
+def purge(house: House) -> None:
+    """Let go of the hours that are too old; the key itself keeps its sum."""
+    with house.db.write() as connection:
+        connection.execute(sa.delete(key_usage).where(key_usage.c.hour < house.clock() - KEPT))
 
 
 def _write(house: House, rows: dict[tuple[int, int, str, int], list[int]], last: dict[int, int]) -> None:

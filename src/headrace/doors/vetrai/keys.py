@@ -1,16 +1,21 @@
-"""Keys of an organization: made here, shown once."""
+"""Keys of an organization: made here, shown once; how one is used."""
 
+from collections import Counter
 from typing import Annotated
 
 import msgspec
-from litestar import post
-from litestar.params import JSONBody
+from litestar import get, post
+from litestar.params import JSONBody, PathParameter
 
 from headrace.core import keys
+from headrace.core.rules import LARGEST
 from headrace.kit import times
 from headrace.wire.door import Incoming, terms
 
 TAGS = ["keys"]
+# Of the classes 1xx to 5xx, those from here on are failures.
+FAILED_CLASS = 4
+Id = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 
 
 class NewKey(msgspec.Struct, kw_only=True):
@@ -66,4 +71,38 @@ def create(call: Incoming, data: JSONBody[NewKey]) -> KeyMade:
     )
 
 
-ROUTES = (create,)
+class KeyUse(msgspec.Struct, kw_only=True):
+    """Of the last 400 days. `success_requests`: with a status below 400; endpoints by the template of their path."""
+
+    total_requests: int
+    success_requests: int
+    failed_requests: int
+    avg_response_time_ms: float
+    requests_by_endpoint: dict[str, int]
+
+
+@get(
+    "/api/v1/keys/{key_id:str}/usage",
+    opt=terms("A", ("keys", "read"), errors=(403, 404)),
+    tags=TAGS,
+    sync_to_thread=True,
+)
+def show_use(call: Incoming, key_id: Id) -> KeyUse:
+    """How often a key was used, counted request by request."""
+    key = keys.get(call.house, call.who, key_id=key_id)
+    hours = keys.usage.of_key(call.house, key.key_id)
+    total, taken = sum(one.requests for one in hours), sum(one.sum_us for one in hours)
+    good = sum(one.requests for one in hours if one.status_class < FAILED_CLASS)
+    endpoints = Counter[str]()
+    for one in hours:
+        endpoints[one.route] += one.requests
+    return KeyUse(
+        total_requests=total,
+        success_requests=good,
+        failed_requests=total - good,
+        avg_response_time_ms=round(taken / total / times.MILLISECOND, 2) if total else 0.0,
+        requests_by_endpoint=dict(endpoints.most_common()),
+    )
+
+
+ROUTES = (create, show_use)
