@@ -103,6 +103,16 @@ def origin(
 
 
 @pytest.fixture
+def impatient(origin: Origin) -> Iterator[None]:
+    """The event store cuts off every question."""
+    engine = origin.house.store.engine
+    options = engine.options
+    engine.options = msgspec.structs.replace(options, query_seconds=1e-6)
+    yield
+    engine.options = options
+
+
+@pytest.fixture
 def client(origin: Origin) -> Iterator[httpx.Client]:
     """A client with an address of its own, so that budgets of one test are not another's."""
     with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as made:

@@ -15,6 +15,7 @@ from tests.doors.conftest import (
     an_address,
     bearer,
     client,
+    impatient,
     more_settings,
     new_tenant,
     origin,
@@ -22,7 +23,7 @@ from tests.doors.conftest import (
     tenant_of,
 )
 
-__all__ = ["client", "more_settings", "new_tenant", "origin", "tenant"]
+__all__ = ["client", "impatient", "more_settings", "new_tenant", "origin", "tenant"]
 
 # What a browser sends with a form of the page it is on.
 OWN = {"Sec-Fetch-Site": "same-origin"}

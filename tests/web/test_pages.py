@@ -229,6 +229,16 @@ def test_a_page_of_rows_follows_another(origin: Origin, visitor: Visitor) -> Non
     assert found == [f"row {i:04}" for i in reversed(range(250))]
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_search_that_takes_too_long(visitor: Visitor) -> None:
+    page = visitor.get(f"{PROJECT}/logs?q=message:*a*")
+    assert page.status_code == 400
+    assert "The search took too long; narrow the time range or add a filter." in page.text
+    for name in ("rows?before=0", "histogram", "facets"):
+        part = visitor.get(f"{PROJECT}/logs/{name}", headers={"HX-Request": "true"})
+        assert "took too long" in part.text
+
+
 def test_a_search_that_cannot_be_understood(visitor: Visitor) -> None:
     page = visitor.get(f"{PROJECT}/logs?q=level:eror")
     assert page.status_code == 400

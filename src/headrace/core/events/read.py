@@ -166,6 +166,8 @@ def selected(house: "House", who: Principal, project_id: int, filters: Filters, 
     """Return the selection that filters make of a project the caller may read."""
     project = resolved_project(house, who, project_id)
     floor = house.clock() - project.retention_days * times.DAY
+    with asked():
+        has_older = house.store.engine.holds_before(floor)
     return Selection(
         tenant=project.organization_id,
         project=project.project_id,
@@ -174,7 +176,7 @@ def selected(house: "House", who: Principal, project_id: int, filters: Filters, 
         received_from=filters.received_from,
         received_to=filters.received_to,
         # Where nothing stored is that old, a condition that no event fails would read a column for nothing.
-        received_floor=floor if house.store.engine.holds_before(floor) else None,
+        received_floor=floor if has_older else None,
         levels=filters.levels,
         log_types=filters.log_types,
         status_classes=filters.status_classes,
