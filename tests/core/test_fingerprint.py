@@ -1,11 +1,15 @@
 """Fingerprints: what belongs together, and what does not."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from headrace.core.events.fingerprint import PYTHON as PYTHON_FRAME
 from headrace.core.events.fingerprint import VERSION, fingerprint, frames_of, of, reason
 from headrace.eventstore.rows import Event
 
@@ -56,6 +60,25 @@ def test_line_numbers_and_messages_do_not_split_a_group(stack: str) -> None:
 )
 def test_frames_are_read_innermost_first(stack: str, frames: list[str]) -> None:
     assert frames_of(stack.format(1, 2)) == frames
+
+
+@pytest.mark.parametrize(
+    "piece", ["File ", 'File "', '"File ', "File x", 'File "a, ', ", line 1", 'File "\n', "at ", "at a (", "\tat a.b("]
+)
+def test_no_stack_takes_longer_than_its_length(piece: str) -> None:
+    """A search that begins anew at each piece would take hours."""
+    assert not frames_of(piece * 150_000)[1:]
+
+
+@given(
+    st.lists(st.sampled_from(["File ", '"', ", line 3", ", in f\n", "\n", "a", "/x.py", "  ", ",", "1"]), max_size=14)
+)
+def test_python_frames_are_what_a_plain_expression_finds(pieces: list[str]) -> None:
+    stack = "".join(pieces)
+    plain = re.findall(r'File "?([^",\n]+)"?, line \d+(?:, in ([^\n]+))?', stack)
+    # Of two frames in one line without their functions only the first is read.
+    assume(re.search(r"line \d+[^,\n]*File ", stack) is None)
+    assert PYTHON_FRAME.findall(stack) == plain
 
 
 def test_java_frames() -> None:

@@ -147,7 +147,7 @@ MESSAGES = st.lists(
                     "a_1",
                 ]
             ),
-            st.text("ab01.-:x é", max_size=12),
+            st.text("ab01.-:x é\x1b[;m]", max_size=12),
             st.just("x" * 498),
         ),
         max_size=4,
@@ -177,6 +177,7 @@ def test_masks_are_those_of_python(engine: Engine, segment_of: SegmentOf, texts:
 def test_masks() -> None:
     text = "10.0.0.7:80 took 30ms of 1.5s, 0xFF deadbeef 12345678 3f2b8c1e-1111-4222-8333-444455556666"
     assert masks.mask(text) == "<IP> took <NUM>ms of <NUM>s, <HEX> <HEX> <NUM> <UUID>"
+    assert masks.mask("\x1b[32mINFO\x1b[0m \x1b]8;;http://a/7\x07link\x1b]8;;\x1b\\ 7") == "<*>INFO<*> <*>link<*> <NUM>"
 
 
 def test_both_sides_are_weighed(engine: Engine, segment_of: SegmentOf) -> None:

@@ -11,6 +11,8 @@ MASKED_CHARACTERS: Final = 500
 # In this order: what an earlier one leaves is read by the next. Both engines of regular expressions read them alike, so
 # no look-around. Eight letters of a to f are no word that anybody logs.
 MASKS: Final = (
+    # Colours and links of terminals.
+    (r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)", "<*>"),
     (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "<UUID>"),
     (
         r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?\b|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",

@@ -13,7 +13,8 @@ import msgspec
 
 VERSION = 2
 
-PYTHON = re.compile(r'File "?([^",\n]+)"?, line \d+(?:, in ([^\n]+))?')
+# Linear for any text: what stands unquoted is looked for once between two delimiters, and nothing is tried twice.
+PYTHON = re.compile(r'(?:(?:(?<=[",\n])|\A)(?>[^",\n]*?File )|(?<=File )")([^",\n]++)"?, line \d+(?:, in ([^\n]+))?')
 JAVASCRIPT = re.compile(
     r"^[ \t]*at (?:async )?(?:([^\s(]+) \()?((?:[a-z]+:/+|/|[A-Za-z]:\\|\.|[\w@])[^\s()]*?):\d+:\d+\)?$", re.MULTILINE
 )

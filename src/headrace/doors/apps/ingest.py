@@ -22,9 +22,10 @@ from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Terms
 from headrace.wire.repeats import once
 
+# A clock this far ahead is wrong. The event counts as of its arrival, or it would be the newest for as long.
+MOST_AHEAD = 10 * times.MINUTE
+ORIGINAL = "ts_original"
 LEVELS: dict[str, Level] = {level.upper(): level for level in get_args(Level)}
-# From here on the engine's calendar may wrap; such times travel as numbers.
-FAR = times.parse("2200-01-01")
 
 
 async def take(call: Call) -> Answer:
@@ -39,7 +40,7 @@ async def take(call: Call) -> Answer:
 
 async def keep(call: Call, project: Project) -> Answer:
     house = call.house
-    event = marked(jsons.decode(call.body, shapes.NewEvent))
+    event = marked(jsons.decode(call.body, shapes.NewEvent), house.clock())
     accepted = append(house, project, [event])
     await durable(house, project, accepted)
     house.counters.add("events_accepted_total", (("door", "apps"),))
@@ -52,20 +53,22 @@ async def keep(call: Call, project: Project) -> Answer:
     return answer(201, taken)
 
 
-def marked(sent: shapes.NewEvent) -> MarkedEvent:
-    """Turn what was sent into an event of the store, with its error group."""
-    ts = moment(sent.occurred_at, "occurred_at")
+def marked(sent: shapes.NewEvent, now: int) -> MarkedEvent:
+    """Turn what was sent into an event of the store, with its error group. A time it cannot be of is kept as a tag."""
+    ts, tags = moment(sent.occurred_at, "occurred_at"), sent.tags
+    if ts > now + MOST_AHEAD:
+        ts, tags = now, {**(tags or {}), ORIGINAL: sent.occurred_at}
     message = sent.message.replace("\0", "")
     if not message:
         raise invalid("message", "must be 1-10000 characters")
-    plain = 0 <= ts < FAR
+    plain = ts >= 0  # Before 1970 the engine's calendar may wrap; such times travel as numbers.
     event = MarkedEvent(
         timestamp=times.EPOCH + timedelta(microseconds=ts) if plain else times.EPOCH,
         ts=0 if plain else ts,
         level=LEVELS[choice(sent.level, "level", LEVELS)],
         message=message,
         # The body's limit is theirs too: attributes of one event are no larger than its body.
-        attributes=NO_ATTRIBUTES if sent.tags is None else raw_attributes(sent.tags, sys.maxsize),
+        attributes=NO_ATTRIBUTES if tags is None else raw_attributes(tags, sys.maxsize),
     )
     if sent.stack is not None:
         event.stack_trace = frames(sent.stack)
