@@ -218,7 +218,7 @@ class LogBatch(msgspec.Struct):
 
 
 class LogEntry(msgspec.Struct, kw_only=True):
-    """One log; absent = null. `processing_time_ms` always is: when a log was stored is not kept, only when it arrived."""
+    """One log; absent = null. `processing_time_ms` always is: when a log was stored is not kept, only its arrival."""
 
     id: str
     project_id: int
