@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from headrace.core.groups import sketch
+from headrace.core.groups.adding import Adding
 from headrace.core.groups.gathered import Part
 from headrace.core.groups.marks import Mark, chunks
-from headrace.core.schema.groups import error_fingerprints, error_hours, error_places, error_users
+from headrace.core.schema.groups import error_fingerprints, error_places, error_users
 
 if TYPE_CHECKING:
     from headrace.core.house import House
@@ -49,9 +50,7 @@ def add(connection: sa.Connection, house: "House", parts: Mapping[int, Part]) ->
         for mark, part in parts.items()
         for hour, rows in sorted(part.hours.items())
     ]
-    insert = house.db.insert(error_hours)
-    more = {"count": error_hours.c.count + insert.excluded.count}
-    connection.execute(insert.on_conflict_do_update(index_elements=["fingerprint_id", "hour"], set_=more), hours)
+    connection.execute(house.part(Adding).hours, hours)
     add_places(connection, house, parts)
 
 
@@ -76,17 +75,7 @@ def add_places(connection: sa.Connection, house: "House", parts: Mapping[int, Pa
             row["count"] += span.rows
             row["first_seen"] = min(row["first_seen"], span.first)
             row["last_seen"] = max(row["last_seen"], span.last)
-    insert, old = house.db.insert(error_places), error_places.c
-    new = insert.excluded
-    statement = insert.on_conflict_do_update(
-        index_elements=["fingerprint_id", "release", "environment"],
-        set_={
-            "count": old.count + new.count,
-            "first_seen": sa.case((old.first_seen > new.first_seen, new.first_seen), else_=old.first_seen),
-            "last_seen": sa.case((old.last_seen < new.last_seen, new.last_seen), else_=old.last_seen),
-        },
-    )
-    connection.execute(statement, [rows[key] for key in sorted(rows)])
+    connection.execute(house.part(Adding).places, [rows[key] for key in sorted(rows)])
 
 
 def places_of(connection: sa.Connection, marks: Iterable[int]) -> dict[int, set[tuple[str, str]]]:
@@ -113,9 +102,7 @@ def add_users(connection: sa.Connection, house: "House", parts: Mapping[int, Par
         if new != old:
             changed.append({"fingerprint_id": mark, "registers": new})
     if changed:
-        insert = house.db.insert(error_users)
-        both = {"registers": insert.excluded.registers}
-        connection.execute(insert.on_conflict_do_update(index_elements=["fingerprint_id"], set_=both), changed)
+        connection.execute(house.part(Adding).users, changed)
 
 
 def users_of(connection: sa.Connection, groups: Iterable[int]) -> dict[int, int]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
+from headrace.core.groups.adding import Adding
 from headrace.core.groups.gathered import Part, Span, widen
 from headrace.core.groups.record import Group
 from headrace.core.schema.groups import error_fingerprints, error_places, error_releases
@@ -85,16 +86,7 @@ def note_project(
     ]
     if not rows:
         return
-    insert, old = house.db.insert(error_releases), error_releases.c
-    new = insert.excluded
-    statement = insert.on_conflict_do_update(
-        index_elements=["project_id", "release"],
-        set_={
-            "first_seen": sa.case((old.first_seen > new.first_seen, new.first_seen), else_=old.first_seen),
-            "last_seen": sa.case((old.last_seen < new.last_seen, new.last_seen), else_=old.last_seen),
-        },
-    )
-    connection.execute(statement, rows)
+    connection.execute(house.part(Adding).releases, rows)
 
 
 def of_project(house: "House", project_id: int, limit: int = 100) -> list[str]:
