@@ -11,7 +11,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import Kind
 from headrace.core.settings import Settings
 from headrace.kit import times
-from tests.conftest import SignUp
+from tests.conftest import FakeClock, SignUp
 from tests.core.conftest import refusal
 
 FIELDS: dict[str, Any] = {
@@ -118,3 +118,14 @@ def test_there_is_an_end_of_panels(open_house: Callable[..., House], settings: S
     ada = sign_up(house)
     panels.create(house, ada, **FIELDS)
     assert refusal(lambda: panels.create(house, ada, **FIELDS)) == (Kind.INVALID, "Panel limit reached: 1")
+
+
+def test_a_panel_of_the_last_hours_moves_on(house: House, ada: Principal, clock: FakeClock) -> None:
+    made = panels.create(house, ada, **FIELDS, recent=times.HOUR)
+    assert (made.time_range_from, made.time_range_to) == (clock.now - times.HOUR, clock.now)
+    clock.advance(3600)
+    (later,) = panels.list_all(house, ada)
+    assert (later.time_range_from, later.time_range_to) == (made.time_range_to, clock.now)
+    fixed = panels.update(house, ada, panel_id=made.id, **FIELDS)
+    assert fixed.recent is None
+    assert times.show(fixed.time_range_from) == FIELDS["time_range_from"]

@@ -146,22 +146,23 @@ def _page(call: Call, *, given: dict[str, str] | None = None, refused: Refusal |
         given=given or {},
         refused=refused,
         kinds=KINDS,
-        recent={name: period.PRESETS[name][0] for name in RECENT},
+        recent={name: period.PRESETS[name] for name in RECENT},
     )
 
 
 def _read(call: Call, given: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of a panel; a length of time becomes the one that ends now."""
-    now, recent = call.house.clock(), given.get("recent", "")
-    first, last = given.get("from", ""), given.get("to", "")
-    if recent in RECENT:
-        first, last = times.show(now - period.PRESETS[recent][1]), times.show(now)
+    """Return the fields of a panel. A length of time is kept as such, with the times that it has now."""
+    now, first, last = call.house.clock(), given.get("from", ""), given.get("to", "")
+    recent = period.PRESETS[given["recent"]][1] if given.get("recent") in RECENT else None
+    if recent is not None:
+        first, last = times.show(now - recent), times.show(now)
     return {
         "name": given.get("name"),
         "project_id": given.get("project_id"),
         "type": given.get("type"),
         "time_range_from": first or None,
         "time_range_to": last or None,
+        "recent": recent,
     }
 
 

@@ -22,7 +22,7 @@ PANEL = re.compile(r"panel_[a-z0-9]{16}")
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """`index` is the order shown; times in microseconds."""
+    """`index` is the order shown; times in microseconds. With `recent`, a length, they are of the moment of asking."""
 
     id: str
     name: str
@@ -31,6 +31,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     time_range_from: int
     time_range_to: int
     type: str
+    recent: int | None = None
 
 
 def list_all(house: House, who: Principal) -> list[Panel]:
@@ -39,7 +40,7 @@ def list_all(house: House, who: Principal) -> list[Panel]:
     with house.db.read() as connection:
         mine = _mine(connection, who)
         rows = connection.execute(sa.select(panels).where(mine).order_by(panels.c.position, panels.c.number)).all()
-    return [_panel(row) for row in rows]
+    return [_panel(house, row) for row in rows]
 
 
 def create(
@@ -52,9 +53,10 @@ def create(
     time_range_from: Any,
     time_range_to: Any,
     type: Any,  # noqa: A002  The field's name.
+    recent: int | None = None,
 ) -> Panel:
     rules.require(who, "panels", "write")
-    fields = _fields(name, index, project_id, time_range_from, time_range_to, type)
+    fields = _fields(name, index, project_id, time_range_from, time_range_to, type) | {"recent": recent}
     with house.db.write() as connection:
         account_id = _account(connection, who)
         mine = _mine(connection, who)
@@ -70,7 +72,7 @@ def create(
             "number": last + 1,
             "created_at": house.clock(),
         }
-        return _panel(connection.execute(panels.insert().returning(panels), values).one())
+        return _panel(house, connection.execute(panels.insert().returning(panels), values).one())
 
 
 def update(
@@ -84,17 +86,18 @@ def update(
     time_range_from: Any,
     time_range_to: Any,
     type: Any,  # noqa: A002  The field's name.
+    recent: int | None = None,
 ) -> Panel:
-    """Replace all six fields."""
+    """Replace all fields."""
     rules.require(who, "panels", "write")
-    fields = _fields(name, index, project_id, time_range_from, time_range_to, type)
+    fields = _fields(name, index, project_id, time_range_from, time_range_to, type) | {"recent": recent}
     _known(panel_id)
     with house.db.write() as connection:
         changed = sa.update(panels).where(panels.c.id == panel_id, _mine(connection, who)).values(fields)
         row = connection.execute(changed.returning(panels)).one_or_none()
     if row is None:
         raise not_found("Panel not found")
-    return _panel(row)
+    return _panel(house, row)
 
 
 def move(house: House, who: Principal, *, panel_id: str, by: int) -> None:
@@ -172,13 +175,18 @@ def _project(value: Any) -> str:
     return sent
 
 
-def _panel(row: sa.Row[Any]) -> Panel:
+def _panel(house: House, row: sa.Row[Any]) -> Panel:
+    first, last = row.time_range_from, row.time_range_to
+    if row.recent is not None:
+        last = house.clock()
+        first = last - row.recent
     return Panel(
         id=row.id,
         name=row.name,
         index=row.position,
         project_id=row.project_id,
-        time_range_from=row.time_range_from,
-        time_range_to=row.time_range_to,
+        time_range_from=first,
+        time_range_to=last,
         type=row.type,
+        recent=row.recent,
     )

@@ -181,6 +181,7 @@ panels = sa.Table(
     column("project_id", sa.String(255)),
     column("time_range_from", Time),
     column("time_range_to", Time),
+    sa.Column("recent", sa.BigInteger),
     column("type", sa.String(16)),
     # Order of creation, where positions are equal; times may be.
     column("number", sa.BigInteger),
