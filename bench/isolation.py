@@ -1,6 +1,8 @@
-"""Section `isolation`: what one slow search costs those who send logs and those who ask short questions."""
+"""Section `isolation`: what one slow search costs those who send logs and who ask short questions, and how it ends."""
 
+import http
 import itertools
+import math
 import multiprocessing
 import threading
 import time
@@ -10,13 +12,18 @@ from multiprocessing.synchronize import Event
 from bench import corpus, table, workloads
 from bench.client import Caller
 from bench.place import Place, Run
-from bench.server import Key
+from bench.server import Key, Server
 from bench.table import Row
 from bench.workloads import Load, Sent, apart, percentile
 
+COUNTS, MONTH = "/api/v1/logs/counts", "last30days"
 RATE = 5_000  # Logs a second, in batches of 100.
 BATCH = 100
 PAUSE = 0.05
+
+LIMIT_SECONDS = 1  # The least that can be set: what takes longer depends on the machine.
+# Of single letters, so that no index helps: each pattern is tried on every text.
+PAIRS = tuple(itertools.product("aeiorstn", repeat=2))
 
 
 def measure(place: Place) -> Iterator[Row]:
@@ -42,6 +49,31 @@ def measure(place: Place) -> Iterator[Row]:
         )
         yield Row(f"p99 of {name}, beside a slow search", percentile(loaded, 0.99), table.millis, note=note)
         yield Row("  the same, as a ratio", percentile(loaded, 0.99) / percentile(alone, 0.99), table.times, 2.0)
+    yield cut_off(run)
+
+
+def cut_off(run: Run) -> Row:
+    """Search a month for what fits none of ever more patterns, until the search reaches its limit of time."""
+    usual = run.server.settings["query_seconds"]
+    restart(run.server, str(LIMIT_SECONDS))
+    taken, note = math.inf, "no search was that slow"
+    with Caller(run.server.address, run.key.secret) as caller:
+        for number in (1, 2, 4, 8, 16, 32, 64):
+            patterns = " ".join(f"-*{first}*{second}*q*z" for first, second in PAIRS[:number])
+            began = time.perf_counter()
+            status, said = caller.ask("GET", COUNTS, project_id=run.key.project, period=MONTH, by="level", q=patterns)
+            if status != http.HTTPStatus.OK:
+                taken = time.perf_counter() - began
+                note = f"{number} patterns over a month: {status}, {said['detail']}"
+                break
+    restart(run.server, usual)
+    return Row(f"search of {LIMIT_SECONDS} s at most, cut off after", taken, table.millis, note=note)
+
+
+def restart(server: Server, query_seconds: str) -> None:
+    server.stop()
+    server.settings["query_seconds"] = query_seconds
+    server.start()
 
 
 def both(run: Run, seconds: int) -> tuple[list[float], list[float]]:
@@ -65,7 +97,7 @@ def count(run: Run, over: threading.Event, taken: list[float]) -> None:
     with Caller(run.server.address, run.key.secret) as caller:
         while not over.wait(PAUSE):
             began = time.perf_counter()
-            caller.get("/api/v1/logs/counts", project_id=run.key.project, by="level", period="last30days")
+            caller.get(COUNTS, project_id=run.key.project, by="level", period=MONTH)
             taken.append(time.perf_counter() - began)
 
 
@@ -80,10 +112,10 @@ def search_slowly(
                 break
             asked = {
                 "project_id": key.project,
-                "period": "last30days",
+                "period": MONTH,
                 "by": "level",
                 "q": f"message:*a*e{number}*o*u*zz",
             }
-            status, _ = caller.ask("GET", "/api/v1/logs/counts", **asked)
+            status, _ = caller.ask("GET", COUNTS, **asked)
             done, refused = done + 1, refused + (status != 200)
     told.put((done, refused))
