@@ -103,7 +103,23 @@ WRONG: list[tuple[str, Any, Any, str]] = [
         {"to": "b@example.com\r\nBcc: e@example.com", "subject": "x"},
         "to must be a text of one line",
     ),
-    ("gmail", "send_email", {**LETTER, "attachments": [{"filename": "a"}]}, "attachments must be"),
+    *(
+        ("gmail", action, {**LETTER, name: "bob\u2028@example.com"}, f"{name} must be a text of one line")
+        for action in ("send_email", "send_message", "create_draft")
+        for name in ("to", "cc", "bcc", "subject")
+    ),
+    *(
+        ("gmail", "send_email", {**LETTER, "to": wrong}, "to must hold whole addresses")
+        for wrong in ("ada@", "<", "ada@[", '"', "=?utf-8?q?=0d=0aBcc:x?=")
+    ),
+    *(
+        ("gmail", "send_email", {**LETTER, "attachments": wrong}, "attachments must be")
+        for wrong in (5, "x", {}, [5], [None], [{"filename": "a"}], [{"filename": "a", "content": "é"}])
+    ),
+    *(
+        ("gmail", "send_email", {**LETTER, "attachments": [{"filename": name, "content": ""}]}, "filename of")
+        for name in ("a\r\nb", "a\u2028", 5)
+    ),
     ("gmail", "list_messages", {"max_results": 501}, "max_results must be 1-500"),
     ("gmail", "get_message", {"message_id": ".."}, "message_id must be an id"),
     ("notion", "query_database", {}, "database_id required"),

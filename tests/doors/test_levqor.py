@@ -168,9 +168,8 @@ def test_payloads_are_measured_as_compact_json(ask: Asked) -> None:
 def test_bodies_that_are_no_json(ask: Asked, path: str) -> None:
     method = "PATCH" if path.endswith("0") else "POST"
     typed = {"Content-Type": "application/json; charset=utf-8"}
-    for content in (b"", b"{", b"\xff\xfe", b'{"a":Infinity}x', b"nothing"):
-        details = ask(method, path, content=content, headers=typed).json()["details"]
-        assert details in {"Invalid JSON body", "unknown field: a"}
+    for content in (b"", b"{", b"\xff\xfe", b'{"a":', b'{"a":Infinity}x', b"nothing"):
+        assert ask(method, path, content=content, headers=typed).json()["details"] == "Invalid JSON body"
     deep = b'{"meta":' * 1 + b"[" * 200 + b"]" * 200 + b"}"
     invalid(ask(method, path, content=deep, headers=typed), "body: must not be nested deeper than 100")
     for array in (b"[]", b'"text"', b"7", b"null"):

@@ -45,6 +45,7 @@ def test_webhooks_over_http(
     rotated = ask("POST", f"{one}/secret/rotate", {})
     assert rotated["secret"] != secret
     assert rotated["previous_until"]
+    assert ask("POST", f"{one}/secret/rotate")["secret"] not in {secret, rotated["secret"]}, "no body is needed"
     origin.clock.advance(1)
     client.post("/api/v1/keys", json={"name": "K", "scopes": ["read"]}, headers=bearer(tenant.token)).raise_for_status()
     until(lambda: len(ask("GET", "deliveries?event=key.created&status=delivered")["webhook_deliveries"]) == 1)
@@ -73,6 +74,8 @@ def test_webhooks_over_http(
     assert ask("POST", "endpoints", {"url": "http://169.254.169.254/", "events": ["*"]}, 400)["field"] == "url"
     assert ask("GET", "deliveries?status=odd", status=400)["field"] == "status"
     assert ask("GET", "deliveries?since=x", status=400)["field"] == "since"
+    for field in ("endpoint_id", "event"):
+        assert ask("GET", f"deliveries?{field}=%00", status=400)["field"] == field
     ask("DELETE", one, status=204)
     assert ask("GET", one, status=404)["detail"] == "Webhook endpoint not found"
 

@@ -58,7 +58,20 @@ def test_a_broken_rule_names_its_field(sent: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"{", b'{"name":NaN}', b'{"name":Infinity}', b'{"name":"n"} x', b"\xff\xfe", b'{"name":"\xff"}', b"nope"],
+    [
+        *(
+            b"",
+            b"{",
+            b'{"name":NaN}',
+            b'{"name":Infinity}',
+            b'{"name":"n"} x',
+            b"\xff\xfe",
+            b'{"name":"\xff"}',
+            b"nope",
+        ),
+        # What comes first breaks a rule too, or would be mended.
+        *(b'{"name":7', b'{"name":7} x', b'{"name":"n","kind":"c",', b'{"name":null', b'{"logs":{}}}', b"[", b"7 7"),
+    ],
 )
 def test_what_is_no_json_is_malformed(sent: bytes) -> None:
     with pytest.raises(Refusal) as refused:

@@ -28,10 +28,10 @@ IPV4 = """
 0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
 """
-IPV6 = """
-::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16
-fc00::/7 fe80::/10 fec0::/10 ff00::/8
-"""
+# The first three leave 2000::/3, all that is routed: outside it lies every form that wraps an IPv4 address (::/96,
+# ::ffff:0:0/96, ::ffff:0:0:0/96, 64:ff9b::/96, 64:ff9b:1::/48), and what nobody has been given. Inside are refused
+# Teredo and other protocols (2001::/23), examples, 6to4, and names of private addresses (AS112).
+IPV6 = "::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3ffe::/16 3fff::/20"
 BLOCKED: dict[int, tuple[Network, ...]] = {
     4: tuple(map(ipaddress.IPv4Network, IPV4.split())),
     6: tuple(map(ipaddress.IPv6Network, IPV6.split())),

@@ -65,7 +65,10 @@ class JsonBody(AbstractDTO[T]):
         raise NotImplementedError(f"{field_definition} is decoded whole")
 
     def decode_bytes(self, value: bytes) -> Any:
-        return jsons.decode(value, self.asgi_connection.route_handler.parsed_fn_signature.parameters["data"].annotation)
+        field = self.asgi_connection.route_handler.parsed_fn_signature.parameters["data"]
+        if not value and field.is_optional:
+            return None
+        return jsons.decode(value, field.annotation)
 
 
 class Application(Litestar):

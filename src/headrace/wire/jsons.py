@@ -26,18 +26,15 @@ def decode(body: bytes, kind: Any) -> Any:
         raise too_deeply_nested()
     try:
         return _decoder(kind).decode(body)
-    except msgspec.ValidationError as error:
-        return _mended(body, kind, error)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        repaired = repair(body)
-        if repaired == body:
-            raise malformed() from None
+        # What is wrong with a field is found before the rest is read, and that may be no JSON at all.
+        whole = next((text for text in (body, repair(body)) if _is_json(text)), None)
+    if whole is None:
+        raise malformed()
     try:
-        return _decoder(kind).decode(repaired)
+        return _decoder(kind).decode(whole)
     except msgspec.ValidationError as error:
-        return _mended(repaired, kind, error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise malformed() from None
+        return _mended(whole, kind, error)
 
 
 def plain(body: bytes, kind: Any) -> Any:
@@ -97,6 +94,16 @@ def pruned(body: bytes, limit: int = 2 * MAX_DEPTH) -> bytes:
 @lru_cache(maxsize=1024)
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _decoder(Any).decode(text)
+    except msgspec.ValidationError:
+        return True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _mended(body: bytes, kind: Any, error: msgspec.ValidationError) -> Any:

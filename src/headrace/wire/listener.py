@@ -5,6 +5,7 @@ goes out in one write, with its constant headers joined beforehand. That is a th
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
     from headrace.wire.express import Express
+
+log = logging.getLogger(__name__)
 
 EXTENSION = "headrace.exchange"
 # At a stop, a stream whose reader takes nothing would hold the server for the whole grace that requests have.
@@ -132,10 +135,17 @@ class Protocol(HttpToolsProtocol):
             return
         if self.held:
             data = self._release() + data
-        if self.express is not None and self._between() and self.express.take(self, data):
+        if self.express is not None and self._between() and self._taken(self.express, data):
             self._head_in_time()
             return
         self.again(data)
+
+    def _taken(self, express: "Express", data: bytes) -> bool:
+        try:
+            return express.take(self, data)
+        except Exception:  # What fails here would cost the connection; the usual way has words for it.
+            log.exception("a bug in the short way of a request")
+            return self.waits
 
     def _between(self) -> bool:
         """Tell whether the next byte begins a request, and none before it still waits for its answer."""

@@ -32,6 +32,7 @@ GONE = 499
 ACCEPTED = 202
 UNAVAILABLE_SECONDS = 5
 HANDLER_THREADS = 32
+CRASHED = Answer(500, b'{"detail":"Internal Server Error"}')
 
 
 class Origin:
@@ -83,25 +84,38 @@ class Origin:
 
     async def _serve(self, call: Call, reply: "Reply") -> None:
         try:
-            answer = await self._answer(call, reply)
+            answer = await self._outcome(call, reply)
         except body.Disconnected:
             return
-        except Refusal as refusal:
-            answer = self._refused(refusal, call)
-        except UnreachableError as error:
-            log.warning("the database did not answer %s: %s", call.request_id, error)
-            answer = self._refused(_timed_out(), call)
-        except TimeoutError:
-            log.warning("request %s took longer than its time", call.request_id)
-            answer = self._refused(_timed_out(), call)
         except Exception:  # The last resort of the process: whatever it was goes to the log, and to nobody else.
             log.exception("a bug answered request %s", call.request_id)
-            crash = call.route.terms.crash if call.route else "Internal server error"
-            answer = self._refused(Refusal(Kind.BUG, crash), call)
+            answer = self._crashed(call)
         if answer is not None:
             if reply.status:
                 raise ConnectionAbortedError("the answer broke off after its first part")
             await reply.whole(answer)
+
+    async def _outcome(self, call: Call, reply: "Reply") -> Answer | None:
+        """Answer a request, also where it is refused; None where that is done already."""
+        try:
+            return await self._answer(call, reply)
+        except Refusal as refusal:
+            return self._refused(refusal, call)
+        except UnreachableError as error:
+            log.warning("the database did not answer %s: %s", call.request_id, error)
+            return self._refused(_timed_out(), call)
+        except TimeoutError:
+            log.warning("request %s took longer than its time", call.request_id)
+            return self._refused(_timed_out(), call)
+
+    def _crashed(self, call: Call) -> Answer:
+        """Answer for a bug in the door's envelope; where that is what fails, in nobody's."""
+        crash = call.route.terms.crash if call.route else "Internal server error"
+        try:
+            return self._refused(Refusal(Kind.BUG, crash), call)
+        except Exception:  # The envelope is the door's code, and nothing stands behind this answer.
+            log.exception("the door has no envelope for request %s", call.request_id)
+            return CRASHED
 
     async def _answer(self, call: Call, reply: "Reply") -> Answer | None:
         """Answer a request, or have the framework do so (None)."""
@@ -181,7 +195,7 @@ class Origin:
         if refusal.facts.get("close"):
             call.added.append((b"connection", b"close"))
         if door is None:
-            return Answer(500, b'{"detail":"Internal Server Error"}')
+            return CRASHED
         limited = call.route is None or call.route.terms.limited
         if limited and not call.rates and refusal.kind is not Kind.UNAVAILABLE:
             door.peek(call)

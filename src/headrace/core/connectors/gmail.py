@@ -62,17 +62,31 @@ def mail(params: Json) -> str:
 
 def _header(made: EmailMessage, name: str, value: Any) -> None:
     text = ", ".join(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
-    if not isinstance(text, str) or any(ord(letter) < ord(" ") for letter in text):
+    line = _line(name, text)
+    try:
+        made[name.replace("_", "-").title()] = line
+    except (AttributeError, LookupError, NameError, TypeError, ValueError):
+        # The library's reader of addresses stumbles in these ways over what breaks off (`ada@`, `<`).
+        raise bad(f"{name} must hold whole addresses") from None
+
+
+def _line(name: str, text: Any) -> str:
+    """A text that stays one line in a header: separators of lines and paragraphs beyond ASCII end one too."""
+    if not isinstance(text, str) or any(letter < " " for letter in text) or text.splitlines() not in ([], [text]):
         raise bad(f"{name} must be a text of one line")
-    made[name.replace("_", "-").title()] = text
+    return text
 
 
 def _attachments(given: Any) -> Iterable[tuple[str, bytes]]:
+    wrong = bad("attachments must be a list of {filename, content in base64}")
+    if not isinstance(given, list | None):
+        raise wrong
     for one in given or []:
         try:
-            yield str(one["filename"]), base64.b64decode(one["content"], validate=True)
+            filename, content = one["filename"], base64.b64decode(one["content"], validate=True)
         except (TypeError, KeyError, ValueError):
-            raise bad("attachments must be a list of {filename, content in base64}") from None
+            raise wrong from None
+        yield _line("filename of attachments", filename), content
 
 
 def outgoing(params: Json) -> Json:

@@ -39,9 +39,9 @@ def list_all(
         query = query.where(deliveries.c.status == rules.choice(status, "status", STATUSES))
     if kind is not None:
         query = query.where(deliveries.c.kind == rules.choice(kind, "kind", KINDS))
-    for column, value in ((deliveries.c.endpoint_id, endpoint_id), (deliveries.c.event, event)):
+    for name, value in (("endpoint_id", endpoint_id), ("event", event)):
         if value is not None:
-            query = query.where(column == rules.text(value, column.name))
+            query = query.where(deliveries.c[name] == rules.text(value, name))
     # Ids begin with the time they were made: they bound the range that is read.
     if since is not None:
         query = query.where(deliveries.c.id >= _first(since), deliveries.c.created_at >= since)

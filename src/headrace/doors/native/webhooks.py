@@ -185,10 +185,11 @@ def send_test(call: Incoming, id: FromPath[str]) -> DeliveryOut:  # noqa: A002
 def rotate_secret(
     call: Incoming,
     id: FromPath[str],  # noqa: A002
-    data: JSONBody[Rotation],
+    data: JSONBody[Rotation | None] = None,
 ) -> EndpointWithSecret:
-    """Give a webhook endpoint a new secret; for 24 hours the old one signs too."""
-    return with_secret(webhooks.rotate_secret(call.house, call.who, endpoint_id=id, secret=data.secret))
+    """Give a webhook endpoint a new secret; for 24 hours the old one signs too. Without a body it is made up here."""
+    secret = data.secret if data is not None else None
+    return with_secret(webhooks.rotate_secret(call.house, call.who, endpoint_id=id, secret=secret))
 
 
 @post(
