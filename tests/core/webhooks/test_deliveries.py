@@ -6,6 +6,7 @@ from collections.abc import Callable
 from email.utils import format_datetime
 
 import pytest
+import sqlalchemy as sa
 from aiohttp import web
 from standardwebhooks import Webhook
 
@@ -14,6 +15,7 @@ from headrace.core.house import House
 from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind
+from headrace.core.schema import webhooks as tables
 from headrace.core.settings import SettingError
 from headrace.core.webhooks import sending, signing
 from headrace.kit.times import DAY, HOUR, MINUTE, SECOND
@@ -244,6 +246,21 @@ def test_a_job_that_runs_again_after_its_delivery_was_written_sends_nothing(
         )
     until(lambda: jobs.get(running, ada, job_id=again.id).state == "succeeded")
     assert len(receiver.requests) == 1
+
+
+def test_a_secret_that_cannot_be_opened_holds_up_no_other(
+    ready: House, ada: Principal, receiver: Receiver, until: Until
+) -> None:
+    broken = make(ready, ada, f"{receiver.url}/broken").endpoint
+    make(ready, ada, f"{receiver.url}/well")
+    with ready.db.write() as connection:
+        which = tables.endpoints.c.id == broken.id
+        connection.execute(sa.update(tables.endpoints).where(which).values(secret=b"of another house" * 4))
+    emit(ready, ada)
+    ready.part(jobs.Engine).start()
+    until(lambda: [one.path for one in receiver.requests] == ["/well"])
+    until(lambda: [job for job in jobs.list_all(ready, ada).jobs if job.error == "The job failed: BrokenSealError"])
+    assert newest(ready, ada, endpoint_id=broken.id).attempts == 0
 
 
 def test_an_event_that_did_not_happen_is_not_sent(ready: House, ada: Principal) -> None:

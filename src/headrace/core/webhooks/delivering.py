@@ -13,7 +13,7 @@ from headrace.core.schema.webhooks import deliveries
 from headrace.core.webhooks import parcels, results
 from headrace.core.webhooks.emitting import DELIVER
 from headrace.core.webhooks.pace import Pace
-from headrace.core.webhooks.parcels import Found, Parcel, Question
+from headrace.core.webhooks.parcels import Found, Question
 from headrace.core.webhooks.records import FAILED, PENDING
 from headrace.core.webhooks.sending import Sent, attempt, schedule
 from headrace.kit.times import SECOND
@@ -54,11 +54,13 @@ async def deliver(context: jobs.Context) -> str:
     house, desk, payload = context.house, context.house.part(Desk), context.payload
     pace, lane = house.part(Pace), context.job.lane
     found = await desk.reads(Question(payload["delivery"], payload["round"]))
-    parcel = None if found is None else await parcel_of(house, found)
-    if parcel is None:
+    if found is not None and found.parcel is None:
+        await asyncio.to_thread(parcels.keep, house, found.row)
+    if found is None or found.parcel is None:
         return "nothing to send: deleted, sent again meanwhile, or kept until its endpoint is switched on"
-    if found is not None and found.endpoint is not None:
-        pace.learn(lane, found.endpoint.slowed_until)
+    parcel = found.parcel
+    if parcel.endpoint_id is not None:
+        pace.learn(lane, found.slowed_until)
     sent = await attempt(house, parcel, context.job.attempt, context.job.tries)
     slowed_until = pace.heard(lane, sent)
     if sent.error is None:
@@ -69,17 +71,6 @@ async def deliver(context: jobs.Context) -> str:
     if sent.wait_us is None:
         raise jobs.NonRetryable(f"Not delivered: {sent.error}")
     raise jobs.Retry(f"Not delivered yet: {sent.error}", after_seconds=sent.wait_us / SECOND)
-
-
-async def parcel_of(house: House, found: Found) -> Parcel | None:
-    """Make ready what is to be sent; None when its endpoint is off, for which it is kept."""
-    row, endpoint = found
-    if endpoint is None:
-        return await asyncio.to_thread(parcels.for_callback, house, row)
-    if endpoint.is_active:
-        return parcels.for_endpoint(house, row, endpoint)
-    await asyncio.to_thread(parcels.keep, house, row)
-    return None
 
 
 def ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:

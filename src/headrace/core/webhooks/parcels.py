@@ -1,4 +1,4 @@
-"""What is to be sent: deliveries with their bodies, read together; their secrets and headers, opened one by one."""
+"""What is to be sent: deliveries with their bodies, secrets and headers, read together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from headrace.core.schema.webhooks import deliveries, endpoints, messages
 from headrace.core.webhooks import signing
 from headrace.core.webhooks.callbacks import callback_secret
 from headrace.core.webhooks.records import DELIVERED, PENDING, opened_headers, opened_secrets
+from headrace.kit.keyring import BrokenSealError
 
 # Prepared once: building them anew costs as much as running them.
 WAITING = (
@@ -29,13 +30,6 @@ class Question(NamedTuple):
     round: int
 
 
-class Found(NamedTuple):
-    """The row of a delivery with the body of its message, and that of its endpoint, which a callback has none of."""
-
-    row: sa.Row[Any]
-    endpoint: sa.Row[Any] | None
-
-
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt needs, as it was just before."""
 
@@ -49,33 +43,46 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
 
 
-def read(house: House, asked: Sequence[Question]) -> list[Found | None]:
+class Found(NamedTuple):
+    """A delivery's row and what is to be sent of it: nothing while its endpoint is off."""
+
+    row: sa.Row[Any]
+    parcel: Parcel | None = None
+    slowed_until: int | None = None
+
+
+def read(house: House, asked: Sequence[Question]) -> list[Found | BrokenSealError | None]:
     """Read what is to be sent; None for what is deleted, delivered, or another round's by now."""
     with house.db.read() as connection:
         rows = {row.id: row for row in connection.execute(WAITING, {"ids": [one.delivery_id for one in asked]})}
         wanted = sorted({row.endpoint_id for row in rows.values() if row.endpoint_id is not None})
         receivers = {row.id: row for row in connection.execute(RECEIVERS, {"ids": wanted})} if wanted else {}
-    return [_found(rows.get(one.delivery_id), one.round, receivers) for one in asked]
+        found: list[Found | BrokenSealError | None] = []
+        for delivery_id, number in asked:
+            row = rows.get(delivery_id)
+            mine = row is not None and row.round == number
+            found.append(_found(house, connection, row, receivers) if row is not None and mine else None)
+    return found
 
 
-def _found(row: sa.Row[Any] | None, number: int, receivers: Mapping[str, sa.Row[Any]]) -> Found | None:
-    if row is None or row.round != number:
-        return None
-    if row.endpoint_id is None:
-        return Found(row, None)
-    # It may have been deleted between the two statements, and its deliveries with it.
-    endpoint = receivers.get(row.endpoint_id)
-    return None if endpoint is None else Found(row, endpoint)
-
-
-def for_endpoint(house: House, row: sa.Row[Any], endpoint: sa.Row[Any]) -> Parcel:
-    return _parcel(row, endpoint.url, opened_secrets(house, endpoint), opened_headers(house, endpoint))
-
-
-def for_callback(house: House, row: sa.Row[Any]) -> Parcel:
-    with house.db.read() as connection:
-        secret = callback_secret(house, connection, organization_id=row.organization_id, key_id=row.key_id)
-    return _parcel(row, row.url, [secret], {})
+def _found(
+    house: House, connection: sa.Connection, row: sa.Row[Any], receivers: Mapping[str, sa.Row[Any]]
+) -> Found | BrokenSealError | None:
+    # A secret that cannot be opened is the trouble of its own delivery alone.
+    try:
+        if row.endpoint_id is None:
+            secret = callback_secret(house, connection, organization_id=row.organization_id, key_id=row.key_id)
+            return Found(row, _parcel(row, row.url, [secret], {}))
+        endpoint = receivers.get(row.endpoint_id)
+        if endpoint is None:
+            # It was deleted between the two statements, and its deliveries with it.
+            return None
+        if not endpoint.is_active:
+            return Found(row)
+        parcel = _parcel(row, endpoint.url, opened_secrets(house, endpoint), opened_headers(house, endpoint))
+        return Found(row, parcel, endpoint.slowed_until)
+    except BrokenSealError as error:
+        return error
 
 
 def _parcel(row: sa.Row[Any], url: str, secrets: list[str], headers: dict[str, str]) -> Parcel:
