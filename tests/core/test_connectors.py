@@ -18,6 +18,7 @@ from tests.providers import gmail, notion, slack, telegram
 from tests.providers.fake import Said, serving
 from tests.providers.world import DATABASE, LETTER, ME, RENEWABLE, TOKENS, Params, World, forgotten, world
 
+NO_ATTACHMENTS: list[Any] = [5, "x", {}, [5], [None], [{"filename": "a"}], [{"filename": "a", "content": "é"}]]
 __all__ = ["forgotten", "world"]
 
 RESULTS: list[tuple[str, str, Params, Params]] = [
@@ -112,10 +113,7 @@ WRONG: list[tuple[str, Any, Any, str]] = [
         ("gmail", "send_email", {**LETTER, "to": wrong}, "to must hold whole addresses")
         for wrong in ("ada@", "<", "ada@[", '"', "=?utf-8?q?=0d=0aBcc:x?=")
     ),
-    *(
-        ("gmail", "send_email", {**LETTER, "attachments": wrong}, "attachments must be")
-        for wrong in (5, "x", {}, [5], [None], [{"filename": "a"}], [{"filename": "a", "content": "é"}])
-    ),
+    *(("gmail", "send_email", {**LETTER, "attachments": wrong}, "attachments must be") for wrong in NO_ATTACHMENTS),
     *(
         ("gmail", "send_email", {**LETTER, "attachments": [{"filename": name, "content": ""}]}, "filename of")
         for name in ("a\r\nb", "a\u2028", 5)
