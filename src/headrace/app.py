@@ -29,6 +29,7 @@ from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.outward import Outward
 from headrace.core.settings import Settings
+from headrace.core.workflows import folders
 from headrace.doors import apps, ledger, levqor, native, vetrai
 from headrace.eventstore.drain import Drained, samples
 from headrace.eventstore.store import Store, StoreOptions
@@ -54,7 +55,7 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
 
     Raises SettingError, OldSchemaError, EngineError, UnreachableError and OSError; nothing stays open then.
     """
-    billing.prices.check(settings)
+    check(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         limits = Limits.open(settings, clock)
@@ -82,6 +83,12 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
         start_jobs(house)
         opened.pop_all()
     return house
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingError for what only the rooms know to be wrong, before anything is opened."""
+    billing.prices.check(settings)
+    folders.check(settings)
 
 
 def options(settings: Settings) -> StoreOptions:
@@ -116,6 +123,7 @@ def open_worker(settings: Settings) -> House:
 
     Raises SettingError, OldSchemaError and UnreachableError; nothing stays open then.
     """
+    check(settings)
     with ExitStack() as opened:
         db = rooms.open_database(settings)
         opened.callback(db.close)

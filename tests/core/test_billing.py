@@ -380,7 +380,7 @@ def test_prices(open_house: Callable[..., House], settings: Settings, sign_up: S
 
 def test_under_stripe_the_server_wants_its_secrets() -> None:
     given = {"HEADRACE_BILLING": "stripe", "HEADRACE_STRIPE_API_KEY": "sk_test_x"}
-    with pytest.raises(SettingError, match="no stripe_secret_levqor and no stripe_secret_vetrai"):
+    with pytest.raises(SettingError, match="no HEADRACE_STRIPE_SECRET_LEVQOR and no HEADRACE_STRIPE_SECRET_VETRAI"):
         load({}, given)
     both = {"HEADRACE_STRIPE_SECRET_LEVQOR": "whsec_a, whsec_b", "HEADRACE_STRIPE_SECRET_VETRAI": "whsec_c"}
     assert load({}, given | both).stripe_secret_levqor == ("whsec_a", "whsec_b")

@@ -167,7 +167,7 @@ def test_the_address_of_a_shared_store(clock: FakeClock) -> None:
     found = Limits.open(Settings(limits_url="redis://127.0.0.1:1"), clock)
     assert found.take("a", 1, 60), "nobody answers, and the process counts for itself"
     assert found.state == "degraded"
-    with pytest.raises(SettingError, match="limits_url cannot be used"):
+    with pytest.raises(SettingError, match="HEADRACE_LIMITS_URL cannot be used"):
         Limits.open(Settings(limits_url="mysql://127.0.0.1:1"), clock)
 
 

@@ -131,11 +131,28 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, arguments: tuple[str, ...],
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_wrong_variable_is_one_line(tmp_path: Path) -> None:
-    done = command("serve", "--data", str(tmp_path / "data"), HEADRACE_SECRET="too short")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEADRACE_SECRET", "too short"),
+        ("HEADRACE_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("HEADRACE_SOURCE_FOLDERS", "/nonexistent"),
+        ("HEADRACE_PRICES", "pro=2900 xyz"),
+        ("HEADRACE_WEBHOOK_RETRY_SECONDS", ""),
+    ],
+)
+def test_a_wrong_variable_is_one_line(tmp_path: Path, name: str, value: str) -> None:
+    done = command("serve", "--data", str(tmp_path / "data"), "--port", "0", **{name: value})
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "HEADRACE_SECRET" in done.stderr
+    assert name in done.stderr
     assert "too short" not in done.stderr
+
+
+def test_a_store_that_is_away_is_one_line(tmp_path: Path) -> None:
+    url = "http://user:sekret@127.0.0.1:1/events"
+    done = command("serve", "--data", str(tmp_path / "data"), "--port", "0", HEADRACE_EVENTS_URL=url)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "HEADRACE_EVENTS_URL at 127.0.0.1:1" in done.stderr
 
 
 def test_every_metric_is_explained(demo: Demo) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from headrace.cli.client import KEY_VARIABLE, URL_VARIABLE
 from headrace.cli.screen import Misuse, Trouble
+from headrace.cli.stores import database_shut
 from headrace.core.settings import SETTINGS, SettingError, Settings, load
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ def office(given: Namespace, *, make: bool = False) -> Iterator["House"]:
     except SettingError as problem:
         raise Misuse(str(problem)) from problem
     except unreadable() as problem:
-        raise Trouble(
-            f"the metadata database cannot be opened: {problem}; `headrace doctor` looks further"
-        ) from problem
+        raise Trouble(database_shut(chosen, problem)) from problem
     except OSError as problem:
         raise Trouble(f"the data folder {chosen.data} cannot be used: {problem.strerror}") from problem
     try:

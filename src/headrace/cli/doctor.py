@@ -16,6 +16,7 @@ from headrace.cli.backup import EVENTS
 from headrace.cli.configuration import settings, unreadable
 from headrace.cli.running import Facts, ask, running
 from headrace.cli.screen import Trouble, as_json, say
+from headrace.cli.stores import reason
 from headrace.cli.upkeep import versions
 from headrace.core.settings import Settings
 from headrace.kit import clock
@@ -138,12 +139,12 @@ def _metadata(chosen: Settings, _: Facts | None) -> Findings:
     try:
         db = Database.open(chosen.database_url or path)
     except unreadable() as problem:
-        yield Finding("metadata", "fail", str(problem), "check HEADRACE_DATABASE_URL, or restore a backup")
+        yield Finding("metadata", "fail", reason(problem), "check HEADRACE_DATABASE_URL, or restore a backup")
         return
     try:
         found = migrations.version(db)
     except unreadable() as problem:
-        yield Finding("metadata", "fail", str(problem), "check that the database runs, or restore a backup")
+        yield Finding("metadata", "fail", reason(problem), "check that the database runs, or restore a backup")
         return
     finally:
         db.close()
@@ -166,7 +167,7 @@ def _engine(chosen: Settings, facts: Facts | None) -> Findings:
         try:
             open_server(chosen.events_url).close()
         except EngineError as problem:
-            yield Finding("event store", "fail", str(problem), "check HEADRACE_EVENTS_URL and that ClickHouse runs")
+            yield Finding("event store", "fail", reason(problem), "check HEADRACE_EVENTS_URL and that ClickHouse runs")
         else:
             yield Finding("event store", "ok", "the ClickHouse server answers")
     elif facts is None and folder.exists():

@@ -20,6 +20,7 @@ from headrace.cli import demo
 from headrace.cli.configuration import settings, unreadable
 from headrace.cli.running import Control, Lock
 from headrace.cli.screen import Misuse, Trouble, say
+from headrace.cli.stores import database_shut, events_shut
 from headrace.core.settings import Settings
 from headrace.eventstore import clients
 from headrace.wire import journal
@@ -46,6 +47,9 @@ def run(given: Namespace) -> int:
     for library in ("uvicorn", "alembic"):
         # They tell of their own beginnings and ends at info.
         logging.getLogger(library).setLevel(logging.WARNING)
+    for library in ("urllib3.connectionpool", "clickhouse_connect"):
+        # They warn of every try that fails; whoever tried says what became of it.
+        logging.getLogger(library).setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_SECONDS)
     # Whatever is made until the server answers stays: looking through it for garbage takes a fifth of the start.
     gc.disable()
@@ -98,8 +102,9 @@ def _bound(chosen: Settings) -> socket.socket:
             chosen.host, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as problem:
-        raise Misuse(f"--host {chosen.host!r} is no address of this machine: {problem.strerror}") from problem
+    except (OSError, UnicodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is no name of a host"
+        raise Misuse(f"--host {chosen.host!r} is no address of this machine: {reason}") from problem
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
@@ -131,12 +136,12 @@ def _opened(chosen: Settings) -> "Iterator[House]":
         house = app.open_house(chosen)
     except SettingError as problem:
         raise Misuse(str(problem)) from problem
-    except (OldSchemaError, EngineError) as problem:
-        raise Trouble(f"{problem}; `headrace doctor` looks at everything") from problem
+    except OldSchemaError as problem:
+        raise Trouble(str(problem)) from problem
+    except EngineError as problem:
+        raise Trouble(events_shut(chosen, problem)) from problem
     except unreadable() as problem:
-        raise Trouble(
-            f"the metadata database cannot be opened: {problem}; `headrace doctor` looks further"
-        ) from problem
+        raise Trouble(database_shut(chosen, problem)) from problem
     except OSError as problem:
         raise Trouble(
             f"{problem.filename or chosen.data}: {problem.strerror}; `headrace doctor` looks further"

@@ -8,6 +8,7 @@ from importlib import metadata
 from headrace import __version__
 from headrace.cli.configuration import settings, unreadable
 from headrace.cli.screen import Trouble, as_json, say
+from headrace.cli.stores import database_shut
 
 # Which of the libraries decide how the server behaves.
 LIBRARIES = (
@@ -66,7 +67,7 @@ def _migrate(given: Namespace) -> int:
         finally:
             db.close()
     except unreadable() as problem:
-        raise Trouble(f"the metadata database cannot be opened: {problem}") from problem
+        raise Trouble(database_shut(chosen, problem)) from problem
     say(
         f"the metadata database is of revision {after}"
         + (" already" if before == after else f", was {before or 'empty'}")

@@ -8,6 +8,7 @@ from argparse import Namespace
 from headrace import __version__
 from headrace.cli.configuration import settings, unreadable
 from headrace.cli.screen import Misuse, Trouble, say
+from headrace.cli.stores import database_shut
 from headrace.wire import journal
 
 
@@ -36,7 +37,7 @@ def run(given: Namespace) -> int:
     except OldSchemaError as problem:
         raise Trouble(str(problem)) from problem
     except unreadable() as problem:
-        raise Trouble(f"the database cannot be opened: {problem}; `headrace doctor` looks further") from problem
+        raise Trouble(database_shut(chosen, problem)) from problem
     try:
         say(f"Headrace {__version__} worker runs jobs, {chosen.jobs_workers} threads")
         stop.wait()

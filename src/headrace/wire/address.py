@@ -14,7 +14,7 @@ LOCAL = "127.0.0.1"
 
 @lru_cache(maxsize=16)
 def networks(listed: tuple[str, ...]) -> tuple[Network, ...]:
-    """Parse the operator's list of addresses and networks; ValueError names the one that is neither."""
+    """Parse the operator's list of addresses and networks, once; the settings were read by the same rule."""
     return tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
 
 

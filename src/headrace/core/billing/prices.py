@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from headrace.core.refusals import Refusal, invalid
 from headrace.core.settings import SettingError, Settings
+from headrace.kit.currencies import CURRENCIES
 
 AMOUNT = re.compile(r"([0-9]{1,12}) ([a-zA-Z]{3})")
 
@@ -21,7 +22,9 @@ def entries(settings: Settings) -> Mapping[str, str]:
     for entry in settings.prices:
         name, equals, value = (part.strip() for part in entry.partition("="))
         if not (name and equals and value):
-            raise SettingError(f"prices must be pairs such as pro=price_123 or pro=2900 usd, and one is {entry!r}")
+            raise SettingError(
+                f"HEADRACE_PRICES must be pairs such as pro=price_123 or pro=2900 usd, and one is {entry!r}"
+            )
         pairs[name] = value
     return pairs
 
@@ -29,9 +32,11 @@ def entries(settings: Settings) -> Mapping[str, str]:
 def check(settings: Settings) -> None:
     """Raise SettingError for prices that could not be read when somebody buys."""
     for name, value in entries(settings).items():
-        if settings.billing == "local" and not AMOUNT.fullmatch(value):
+        found = AMOUNT.fullmatch(value)
+        if settings.billing == "local" and (found is None or found[2].upper() not in CURRENCIES):
             raise SettingError(
-                f"the local price of {name} must be an amount and a currency, as 2900 usd, not {value!r}"
+                f"HEADRACE_PRICES: the local price of {name} must be an amount and a currency, as 2900 usd, "
+                f"and is {value!r}"
             )
 
 

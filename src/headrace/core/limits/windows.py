@@ -192,7 +192,7 @@ class Limits:
                 socket_connect_timeout=0.2,
             )
         except limits.errors.ConfigurationError as error:
-            raise SettingError(f"limits_url cannot be used: {error}") from error
+            raise SettingError(f"HEADRACE_LIMITS_URL cannot be used: {error}") from error
         return Limits(clock, max_keys=settings.limit_buckets, shared=shared)
 
     @property

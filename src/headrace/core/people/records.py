@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from headrace.core import rules
-from headrace.core.people.currencies import CURRENCIES
+from headrace.kit.currencies import CURRENCIES
 from headrace.core.refusals import invalid
 
 ID = re.compile(r"[0-9a-f]{32}")

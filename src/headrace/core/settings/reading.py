@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from headrace.core.settings import forms
 from headrace.core.settings.table import BY_NAME, PREFIX, SETTINGS, Setting, SettingError, Settings
-from headrace.kit.keyring import WeakSecretError, strong
 
+MOST_DIGITS = 18
 UNITS = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 # Without the secrets nobody could tell Stripe's events from anybody's.
@@ -31,11 +32,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml: Path | None
             given[_known(key, "the command line", lambda name: name)] = (value, "--" + key.replace("_", "-"))
     values = {name: _value(BY_NAME[name], value, place) for name, (value, place) in given.items()}
     if bool(values.get("certificate")) != bool(values.get("certificate_key")):
-        raise SettingError("certificate and certificate_key belong together: set both, or neither")
+        raise SettingError("HEADRACE_CERTIFICATE and HEADRACE_CERTIFICATE_KEY belong together: set both, or neither")
     if values.get("billing") == "stripe":
-        lacking = [name for name in STRIPE_NEEDS if not values.get(name)]
+        lacking = [BY_NAME[name].variable for name in STRIPE_NEEDS if not values.get(name)]
         if lacking:
-            raise SettingError(f"billing is stripe, and there is no {' and no '.join(lacking)}")
+            raise SettingError(f"HEADRACE_BILLING is stripe, and there is no {' and no '.join(lacking)}")
     return Settings(**values)
 
 
@@ -92,21 +93,7 @@ def _integer(value: Any) -> int | None:
     text = str(value).strip().replace("_", "").lower() if isinstance(value, str) else ""
     factor = next((size for unit, size in UNITS.items() if text.endswith(unit)), 1)
     digits = text[:-3].strip() if factor > 1 else text
-    return int(digits) * factor if digits.isascii() and digits.isdigit() else None
-
-
-SCHEMES = {
-    "database_url": ("postgresql://", "postgres://"),
-    "events_url": ("http://", "https://"),
-    "limits_url": ("redis://", "rediss://", "valkey://", "valkeys://"),
-    "public_url": ("http://", "https://"),
-    "connector_gmail_url": ("http://", "https://"),
-    "connector_google_token_url": ("http://", "https://"),
-    "connector_notion_url": ("http://", "https://"),
-    "connector_slack_url": ("http://", "https://"),
-    "connector_telegram_url": ("http://", "https://"),
-    "stripe_url": ("http://", "https://"),
-}
+    return int(digits) * factor if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS else None
 
 
 def _text(setting: Setting, text: str, wrong: Callable[[str], SettingError]) -> str:
@@ -114,14 +101,10 @@ def _text(setting: Setting, text: str, wrong: Callable[[str], SettingError]) -> 
         raise wrong(f"must be one of {', '.join(setting.rule.choices)}")
     if setting.type == "folder" and not text:
         raise wrong("must be the path of a folder")
-    schemes = SCHEMES.get(setting.name)
-    if text and schemes and not text.startswith(schemes):
-        raise wrong(f"must start with {' or '.join(schemes)}")
-    if text and setting.name in {"secret", "secret_previous"}:
-        try:
-            strong(text)
-        except WeakSecretError as error:
-            raise wrong(str(error)) from error
+    try:
+        forms.check(setting.name, text)
+    except ValueError as error:
+        raise wrong(str(error)) from error
     return text
 
 

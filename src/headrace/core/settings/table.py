@@ -8,7 +8,9 @@ import msgspec
 from headrace.kit.destinations import PORTS
 
 PREFIX = "HEADRACE_"
-MIB = 1 << 20
+MIB, PIB = 1 << 20, 1 << 50
+# More than anybody has, and a number that every store can hold.
+MANY = 10**15
 
 
 class SettingError(Exception):
@@ -151,15 +153,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 50_000
     limit_buckets: Annotated[
         int,
-        Rule("Rate windows kept in memory per width.", "About 290 bytes each; beyond it newcomers share one.", 1_000),
+        Rule(
+            "Rate windows kept in memory per width.",
+            "About 290 bytes each; beyond it newcomers share one.",
+            1_000,
+            10_000_000,
+        ),
     ] = 100_000
     daily_quota: Annotated[
         int,
-        Rule("Events per day of a new project, and the most a project may set.", "Documented default.", 1_000),
+        Rule("Events per day of a new project, and the most a project may set.", "Documented default.", 1_000, MANY),
     ] = 1_000_000
     queue_limit: Annotated[
         int,
-        Rule("Events of one project that may wait to become searchable.", "About 1 GB of log lines.", 1_000),
+        Rule("Events of one project that may wait to become searchable.", "About 1 GB of log lines.", 1_000, MANY),
     ] = 2_000_000
     project_limit: Annotated[
         int, Rule("Projects of one organization.", "Lists of projects are not paged.", 1, 100_000)
@@ -210,7 +217,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     alert_rows: Annotated[
         int,
-        Rule("Events that one evaluation of an alert may read.", "It is asked again and again, unseen.", 1_000),
+        Rule("Events that one evaluation of an alert may read.", "It is asked again and again, unseen.", 1_000, MANY),
     ] = 50_000_000
     people_limit: Annotated[
         int, Rule("People of one organization.", "They are counted when one is added.", 1, 100_000_000)
@@ -294,6 +301,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Most bytes of a provider's answer to a connector.",
             "As of every answer that is read; pages of long entries, and attachments, want more.",
             64 << 10,
+            1 << 30,
         ),
     ] = 64 << 10
 
@@ -344,7 +352,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bodies_memory: Annotated[
         int,
         Rule(
-            "Bytes of large request bodies held at once.", "Beyond it 503: uploads must not end the server.", 64 * MIB
+            "Bytes of large request bodies held at once.",
+            "Beyond it 503: uploads must not end the server.",
+            64 * MIB,
+            PIB,
         ),
     ] = 256 * MIB
     request_seconds: Annotated[
@@ -353,10 +364,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     memory_engine: Annotated[
         int,
-        Rule("Bytes of memory that the embedded engine may use.", "A query must not end the server.", 64 * MIB),
+        Rule("Bytes of memory that the embedded engine may use.", "A query must not end the server.", 64 * MIB, PIB),
     ] = 400 * MIB
     wal_limit_bytes: Annotated[
-        int, Rule("Bytes of acknowledged events that may wait on disk.", "Beyond it ingest answers 503.", 16 * MIB)
+        int, Rule("Bytes of acknowledged events that may wait on disk.", "Beyond it ingest answers 503.", 16 * MIB, PIB)
     ] = 2 << 30
     segment_bytes: Annotated[
         int,

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from headrace.core.settings import SettingError, Settings
+
 BOUND = re.compile(r"(?P<folder>.+)=(?P<slug>[a-z0-9-]+)", re.DOTALL)
 
 
@@ -28,6 +30,13 @@ def folders(setting: str) -> list[Folder]:
         if path:
             found.append(Folder(Path(os.path.realpath(path)), bound["slug"] if bound else ""))
     return found
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingError for a folder that is not there; whoever runs workflows asks at the start."""
+    for one in folders(settings.source_folders):
+        if not one.path.is_dir():
+            raise SettingError(f"HEADRACE_SOURCE_FOLDERS names {one.path}, and there is no such folder")
 
 
 def find(given: str, among: Sequence[Folder], slug: str) -> Path | None:
