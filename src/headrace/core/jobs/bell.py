@@ -5,6 +5,7 @@ stamp change (SQLite).
 """
 
 import logging
+import secrets
 import threading
 import time
 
@@ -17,7 +18,7 @@ CHANNEL = "headrace_jobs"
 # NOTIFY takes a lock that all of PostgreSQL shares; a worker that heard one looks several times within this.
 QUIET_SECONDS = 0.005
 NEVER = 1 << 62
-HINT = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')"
+HINT = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', %s)"
 
 
 class Bell:
@@ -28,19 +29,35 @@ class Bell:
         self.rung = threading.Event()
         self.due = NEVER
         self.told_at = 0.0
+        # Who tells: a process need not hear what it said itself.
+        self.name = secrets.token_hex(8)
+        # Whether an engine of this process waits, and has room.
+        self.waits = False
 
-    def ring(self, run_at: int | None = None) -> None:
-        """Wake whoever runs jobs; with `run_at`, for a job of that time. Call it after the commit."""
+    def ring(self, run_at: int | None = None, *, here: bool = True) -> None:
+        """Wake whoever runs jobs; with `run_at`, for a job of that time. Call it after the commit.
+
+        Other processes are told unless one that waits in this one will take the job; not `here`: it does not run it.
+        """
         if run_at is not None:
             self.due = min(self.due, run_at)
-        self.rung.set()
-        if self.house.db.dialect == "postgresql" and time.monotonic() - self.told_at > QUIET_SECONDS:
+        taken = here and self.waits
+        self.waits = self.waits and not taken
+        self.wake()
+        if taken or self.house.db.dialect != "postgresql":
+            return
+        if time.monotonic() - self.told_at > QUIET_SECONDS:
             self.told_at = time.monotonic()
             self._tell()
+
+    def wake(self) -> None:
+        """Wake the engine of this process. Asking first is cheaper than waking it again."""
+        if not self.rung.is_set():
+            self.rung.set()
 
     def _tell(self) -> None:
         try:
             with self.house.db.write() as connection:
-                driver(connection).execute(HINT)
+                driver(connection).execute(HINT, (self.name,))
         except UnreachableError:
             log.debug("no hint was sent; workers look by themselves within a second")

@@ -27,7 +27,7 @@ class Stops:
 
     def ask(self, job_id: int) -> None:
         self.waiting.add(job_id)
-        self.house.part(Bell).rung.set()
+        self.house.part(Bell).wake()
 
 
 def cancel(house: House, who: Principal, *, job_id: int, view: str | None = None) -> Job:

@@ -16,7 +16,8 @@ from headrace.core.jobs.enqueue import order
 from headrace.core.jobs.record import Job, Kind, Kinds
 from headrace.core.jobs.statements import run
 
-BATCH = 50
+# A commit costs as much as fifty jobs do: where jobs are short and many wait, the more share one the better.
+BATCH = 200
 # A seek each. What a walk does not reach, the next one begins with.
 LANES = 64
 # Lanes that are full are walked over; there are never more of them than jobs that run.
@@ -46,11 +47,12 @@ def claim(
     """Claim up to BATCH jobs of the kinds known here. `capacity`: how many more may run, by isolation."""
     turns.again = False
     kinds = house.part(Kinds).named
-    paused = {(kind, number) for kind, number in run(connection, sql.PAUSES)}
+    looked = run(connection, sql.KINDS).fetchall()
+    paused = {(kind, number) for kind, number in looked if number is not None}
     if ("", 0) in paused:
         return []
     left = dict(capacity)
-    waiting = [row[0] for row in run(connection, sql.KINDS) if row[0] in kinds and (row[0], 0) not in paused]
+    waiting = [name for name, number in looked if number is None and name in kinds and (name, 0) not in paused]
     waiting = [name for name in waiting if name > turns.last_kind] + [n for n in waiting if n <= turns.last_kind]
     found: list[Job] = []
     for place, name in enumerate(waiting):
@@ -79,26 +81,22 @@ def _of_kind(  # noqa: PLR0917  One claim's whole situation.
         turns.again = True
         return []
     found: list[Job] = []
-    start = turns.last_lane.get(kind.name, "")
-    after, wrapped = start, not start
+    after, seen = turns.last_lane.get(kind.name, ""), set[str]()
     for _ in range(WALKS):
         if free.left <= 0:
             break
-        lanes = [row[0] for row in run(connection, sql.LANES, kind=kind.name, after=after, many=LANES)]
-        if wrapped and start:
-            lanes = [lane for lane in lanes if lane <= start]
+        rows = run(connection, sql.LANES, kind=kind.name, after=after, many=LANES)
+        lanes = [row[0] for row in rows if row[0] not in seen]
+        seen.update(lanes)
         open_lanes = [lane for lane in lanes if int(lane.partition("/")[0]) not in shut and free.of(lane) > 0]
         jobs = _take(connection, kind.name, taker, free.shares(open_lanes[: free.left])) if open_lanes else []
         free.taken(jobs)
         found += jobs
         if jobs:
             turns.last_lane[kind.name] = jobs[-1].lane
-        if len(lanes) == LANES:
-            after = lanes[-1]
-        elif wrapped:
-            break
-        else:
-            after, wrapped = "", True
+        if len(lanes) < LANES:
+            break  # Once round.
+        after = lanes[-1]
     return found
 
 

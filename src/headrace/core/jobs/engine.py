@@ -60,6 +60,7 @@ class Engine:
         self.due = 0
         self.looked_at = self.busy_at = 0.0
         self.stamp = -1
+        self.told = False
         self.stopping = False
         self.ending = False
         self.started = False
@@ -87,7 +88,7 @@ class Engine:
             return
         self.stopping = True
         self._give_back_unbegun()
-        self.bell.rung.set()
+        self.bell.wake()
         self._wait_for_quiet(grace_seconds)
         for one in self.held():
             self.halt(one, SHUTDOWN)
@@ -95,7 +96,7 @@ class Engine:
         for one in self.held():
             self.give_up(one)
         self.ending = True
-        self.bell.rung.set()
+        self.bell.wake()
         self.thread.join()
         self.keeper.stop()
         self.listener.stop()
@@ -125,7 +126,7 @@ class Engine:
             self._forget([one.key])
             return True
         self.done.append(self._outcome(one, reason, result, error))
-        self.bell.rung.set()
+        self.bell.wake()
         return True
 
     def _outcome(self, one: Running, reason: str | None, result: Any, error: BaseException | None) -> Outcome:
@@ -160,7 +161,7 @@ class Engine:
                 return
             one.settled = True
         self.done.append(outcome.released(one.job, self.worker))
-        self.bell.rung.set()
+        self.bell.wake()
 
     def _give_back_unbegun(self) -> None:
         for one in self.held():
@@ -211,12 +212,16 @@ class Engine:
             left = min(polled - time.monotonic(), self._until_echo())
             free = any(self._capacity().values())
             wait = min(left, self._until_look() if looking else left, self._until_due() if free else left)
+            self.bell.waits = free
             if left <= 0 or rung.wait(max(wait, 0.001)) or not looking:
                 break
             if free and min(self.due, self.bell.due) <= self.house.clock():
                 break
             if free and self.house.db.stamp() != self.stamp:
                 break
+        # Where a look costs as much as a claim, what a bell rang for is claimed at once.
+        self.told = rung.is_set() and not looking
+        self.bell.waits = False
         rung.clear()
 
     def _until_echo(self) -> float:
@@ -237,7 +242,8 @@ class Engine:
         capacity = self._capacity()
         given = [self.done.popleft() for _ in range(min(len(self.done), SETTLED_AT_ONCE))]
         self.stamp = self.house.db.stamp() if self.house.db.dialect == "sqlite" else 0
-        wanted = any(capacity.values()) and (bool(given) or self._anything())
+        wanted = any(capacity.values()) and (bool(given) or self.told or self._anything())
+        self.told = False
         if not given and not wanted:
             return False
         try:

@@ -49,7 +49,7 @@ def enqueue(
     _bounded(name=name, view=view, lane=lane, callback_url=callback_url, unique=unique)
     if not 0 <= priority <= PRIORITIES:
         raise invalid("priority", f"must be 0-{PRIORITIES}")
-    now = house.clock()
+    now, known = house.clock(), house.part(Kinds)[kind]
     due = now if run_at is None else run_at
     values = {
         "token": token_at(now) + os.urandom(10).hex(),
@@ -61,7 +61,7 @@ def enqueue(
         "state": READY if due <= now else SCHEDULED,
         "priority": priority,
         "payload": text,
-        "tries": house.part(Kinds)[kind].tries if tries is None else tries,
+        "tries": known.tries if tries is None else tries,
         "run_at": due,
         "callback_url": callback_url,
         "account_id": account_id,
@@ -73,8 +73,8 @@ def enqueue(
     job_id = _inserted(connection, values)
     if job_id is None:
         return job_of(run(connection, SAME, **values).fetchone())
-    bell = house.part(Bell)
-    house.db.after_commit(bell.ring if due <= now else lambda: bell.ring(due))
+    bell, here = house.part(Bell), known.run is not None
+    house.db.after_commit(lambda: bell.ring(None if due <= now else due, here=here))
     return _made(job_id, values, payload)
 
 

@@ -51,11 +51,12 @@ class Listener:
     def _listen(self, connection: Any) -> None:
         bell, asked = self.house.part(Bell), time.monotonic()
         # What was told while nobody listened is looked for.
-        bell.rung.set()
+        bell.wake()
         while not self.ended.is_set():
-            for _ in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
-                self.heard_at = time.monotonic()
-                bell.rung.set()
+            for hint in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
+                if hint.payload != bell.name:
+                    self.heard_at = time.monotonic()
+                    bell.wake()
             if time.monotonic() - asked > ALIVE_SECONDS:
                 asked = time.monotonic()
                 connection.execute("SELECT 1")

@@ -31,22 +31,28 @@ SAME = (
     f"SELECT {COLUMNS} FROM jobs WHERE organization_id = :organization_id AND kind = :kind AND unique_key = :unique_key"
 )
 
-# A loose index scan: each kind or lane that has ready jobs costs one seek, however many jobs it has.
+# A loose index scan: each kind or lane that has ready jobs costs one seek, however many jobs it has. With the kinds
+# come the pauses, which alone name an organization.
 KINDS = """WITH RECURSIVE walk(kind) AS (
 SELECT (SELECT min(kind) FROM jobs WHERE state = 'ready')
 UNION ALL
 SELECT (SELECT min(kind) FROM jobs WHERE state = 'ready' AND kind > walk.kind) FROM walk WHERE walk.kind IS NOT NULL)
-SELECT kind FROM walk WHERE kind IS NOT NULL"""
-LANES = """WITH RECURSIVE walk(lane, number) AS (
+SELECT kind, NULL FROM walk WHERE kind IS NOT NULL UNION ALL SELECT kind, organization_id FROM job_pauses"""
+# Those behind a lane, then from the first on up to it.
+LANES = """WITH RECURSIVE behind(lane, number) AS (
 SELECT (SELECT min(lane) FROM jobs WHERE state = 'ready' AND kind = :kind AND lane > :after), 1
 UNION ALL
-SELECT (SELECT min(lane) FROM jobs WHERE state = 'ready' AND kind = :kind AND lane > walk.lane), number + 1
-FROM walk WHERE walk.lane IS NOT NULL AND number < :many)
-SELECT lane FROM walk WHERE lane IS NOT NULL"""
+SELECT (SELECT min(lane) FROM jobs WHERE state = 'ready' AND kind = :kind AND lane > behind.lane), number + 1
+FROM behind WHERE behind.lane IS NOT NULL AND number < :many),
+before(lane, number) AS (
+SELECT (SELECT min(lane) FROM jobs WHERE state = 'ready' AND kind = :kind AND lane <= :after), 1
+UNION ALL
+SELECT (SELECT min(lane) FROM jobs WHERE state = 'ready' AND kind = :kind AND lane > before.lane AND lane <= :after),
+number + 1 FROM before WHERE before.lane IS NOT NULL AND number < :many)
+SELECT lane FROM behind WHERE lane IS NOT NULL UNION ALL SELECT lane FROM before WHERE lane IS NOT NULL LIMIT :many"""
 HELD_LANES = (
     """SELECT lane, count(*) FROM jobs WHERE state IN ('running', 'cancelling') AND kind = :kind GROUP BY lane"""
 )
-PAUSES = "SELECT kind, organization_id FROM job_pauses"
 TRY_KIND = "SELECT pg_try_advisory_xact_lock(487122051, hashtext(:kind))"
 
 PICK_SQLITE = """SELECT one.id FROM json_each(:lanes) AS wanted CROSS JOIN jobs AS one ON one.id IN (

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 # Jobs that take less than this are claimed ahead, so that a thread does not wait for the database between two of them.
 AHEAD_SECONDS = 0.02
-AHEAD_MOST = 100
+AHEAD_MOST = 200
 WEIGHT = 0.1
 # Threads that hang are memory; beyond this the engine runs with fewer.
 HUNG_PER_THREAD = 4
