@@ -1,7 +1,4 @@
-"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded.
-
-The other side is `core/attempts/child.py`.
-"""
+"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded. Its side is child.py."""
 
 import contextlib
 import os
@@ -14,19 +11,17 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from headrace.core.attempts import child
-from headrace.core.jobs import outcome
+from headrace.core.jobs import child
 from headrace.core.jobs.record import RESULT_BYTES, NonRetryable, Retry
 from headrace.core.jobs.running import Ear, Running
 
 # One message: a result in its envelope. A job that says more is stopped for it.
 LONGEST = RESULT_BYTES + 4_096
 EXIT_SECONDS = 5.0
-CRASHED = object()
 
 
-class CrashedError(Retry):
-    """The process ended without a result: something killed it, or it ended itself."""
+class CrashedError(Exception):
+    """The process ended without a word."""
 
 
 class Processes:
@@ -80,7 +75,8 @@ class Processes:
 
 
 def _run(one: Running) -> Any:
-    order = _order(one)
+    run = one.kind.run
+    order = child.Order(f"{run.__module__}:{run.__qualname__}", one.job, one.context.worker)  # type: ignore[union-attr]
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as said:
         try:
@@ -99,11 +95,8 @@ def _run(one: Running) -> Any:
         if one.context.stopping is not None:
             _signal(one, signal.SIGTERM)
         try:
-            _hand_over(process, order)
-            result = _listen(one, said)
-            if result is CRASHED:
-                raise _crashed(one, process)
-            return result
+            _order(process, order)
+            return _listen(one, said)
         except BaseException:  # It said its last word, or more than it may, or nothing: there is nothing to wait for.
             _signal(one, signal.SIGKILL)
             raise
@@ -111,21 +104,13 @@ def _run(one: Running) -> Any:
             _end(one, process)
 
 
-def _order(one: Running) -> child.Order:
-    kind, run = one.kind, one.kind.run
-    assert run is not None  # noqa: S101  Claimed kinds have one.
-    prepared = None if kind.prepare is None else kind.prepare(one.context)
-    place = f"{run.__module__}:{run.__qualname__}"
-    return child.Order(place, one.job, one.context.worker, prepared, kind.memory_bytes)
-
-
-def _hand_over(process: subprocess.Popen[bytes], order: child.Order) -> None:
-    """Say what to do. The pipe stays open: when it closes, the process ends itself."""
+def _order(process: subprocess.Popen[bytes], order: child.Order) -> None:
     assert process.stdin is not None  # noqa: S101  It was opened as a pipe.
-    # One that has ended already is noticed by its silence.
-    with contextlib.suppress(BrokenPipeError):
+    try:
         process.stdin.write(msgspec.json.encode(order) + b"\n")
-        process.stdin.flush()
+        process.stdin.close()
+    except BrokenPipeError:
+        raise CrashedError("the process ended at once") from None
 
 
 def _listen(one: Running, said: BinaryIO) -> Any:
@@ -137,18 +122,7 @@ def _listen(one: Running, said: BinaryIO) -> Any:
             raise _error(word)
         else:
             return word.result
-    return CRASHED
-
-
-def _crashed(one: Running, process: subprocess.Popen[bytes]) -> CrashedError:
-    try:
-        code = process.wait(EXIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        code = 0
-    said = f"The job's process ended without a result, with code {code}"
-    if code < 0:
-        said = f"The job's process was killed by signal {-code}; the machine may be out of memory"
-    return CrashedError(said, after_seconds=outcome.recovery_seconds(one.job.attempt))
+    raise CrashedError("the process ended without a result")
 
 
 def _lines(said: BinaryIO) -> Iterator[bytes]:
@@ -173,9 +147,6 @@ def _end(one: Running, process: subprocess.Popen[bytes]) -> None:
     # The whole group, also when the process itself has ended: it may have left others behind.
     _signal(one, signal.SIGKILL)
     process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
 
 
 def _signal(one: Running, number: int) -> None:

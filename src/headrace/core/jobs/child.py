@@ -1,0 +1,104 @@
+"""The other side of processes.py: a process that runs one job. It speaks JSON lines over a descriptor of its own."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+import msgspec
+
+from headrace.core.jobs.record import Cancelled, Job, NonRetryable, Retry
+
+SAY_SECONDS = 0.1
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to run: `module:name` of a function, and the job."""
+
+    run: str
+    job: Job
+    worker: str
+
+
+class Word(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the process says: how far it is, or its result, or its error and what sort of one that is."""
+
+    progress: tuple[int, int | None, str | None] | None = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: str | None = None
+    sort: str = ""
+    after_seconds: float | None = None
+
+
+class Context:
+    """What the job's function gets: as elsewhere, without a house and without steps."""
+
+    def __init__(self, job: Job, worker: str, line: int) -> None:
+        self.job = job
+        self.worker = worker
+        self.payload = job.payload
+        self.fence = job.fence
+        self.line = line
+        self.said_at = -SAY_SECONDS
+        self.unsaid: Word | None = None
+
+    def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
+        """Say how far it is, ten times a second at most: what is said at full speed would keep the listener busy."""
+        self.unsaid = Word(progress=(done, total, message))
+        if time.monotonic() - self.said_at >= SAY_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what was not said yet."""
+        word, self.unsaid = self.unsaid, None
+        if word is not None:
+            self.said_at = time.monotonic()
+            say(self.line, word)
+
+    def check(self) -> None:
+        """Nothing to do: the signal that asks it to stop raises Cancelled by itself."""
+
+
+def say(line: int, word: Word) -> None:
+    left = memoryview(msgspec.json.encode(word) + b"\n")
+    while left:
+        left = left[os.write(line, left) :]
+
+
+def interrupt(_number: int, _frame: Any) -> NoReturn:
+    raise Cancelled("The job is to stop")
+
+
+def main() -> None:
+    line = int(sys.argv[1])
+    # What the job starts must not hold the line open.
+    os.set_inheritable(line, False)  # noqa: FBT003  Its signature.
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        say(line, Word(result=msgspec.Raw(msgspec.json.encode(perform(order, line)))))
+    except Retry as error:
+        say(line, Word(error=str(error), sort="retry", after_seconds=error.after_seconds))
+    except NonRetryable as error:
+        say(line, Word(error=str(error), sort="final"))
+    except BaseException as error:  # noqa: BLE001  The edge of this process: the other one keeps the error.
+        say(line, Word(error="".join(traceback.format_exception(error))[-8_192:], sort=type(error).__name__))
+
+
+def perform(order: Order, line: int) -> Any:
+    module, _, name = order.run.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    context = Context(order.job, order.worker, line)
+    try:
+        return found(context)
+    finally:
+        context.flush()
+
+
+if __name__ == "__main__":
+    main()
