@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from headrace.core.jobs import Retry
+from headrace.core.attempts import Retry
 
 
 def echo(context: Any) -> Any:

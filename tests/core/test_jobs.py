@@ -165,7 +165,7 @@ def test_results_have_a_limit(house: House) -> None:
     hand = Hand(house)
     for result, text in (
         ("x" * (jobs.RESULT_BYTES - 2), None),
-        ("x" * jobs.RESULT_BYTES, "The result has 65538 bytes as JSON; at most 65536 are kept"),
+        ("x" * jobs.RESULT_BYTES, "The result has 262146 bytes as JSON; at most 262144 are kept"),
         (object(), "The result is no JSON: Encoding objects of type object is unsupported"),
     ):
         job = add(house)

@@ -186,8 +186,12 @@ class Jobs(RuleBasedStateMachine):
         assert found == len(over)
         for job_id in over:
             expected = self.model[job_id]
-            lost = "ready" if expected.attempt < expected.tries else "failed"
+            lost = "scheduled" if expected.attempt < expected.tries else "failed"
             self.move(job_id, "cancelled" if expected.state == "cancelling" else lost)
+            if expected.state == "scheduled":
+                expected.run_at = jobs.get(self.house, ADA, job_id=job_id).run_at
+                most = min(60.0, 2.0**expected.attempt)
+                assert most / 2 <= (expected.run_at - self.clock.now) / times.SECOND <= most
 
     @rule(seconds=st.sampled_from([1, 9, 11, 31, 61]))
     def wait(self, seconds: int) -> None:

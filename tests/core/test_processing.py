@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.core.workflows import folders
-from headrace.core.workflows.processing import ProcessingError, process
-from headrace.core.workflows.processing.aggregates import OPERATIONS as TALLIES
-from headrace.core.workflows.processing.conditions import OPERATORS as CONDITION_OPERATORS
-from headrace.core.workflows.processing.expressions import OPERATIONS, expression
-from headrace.core.workflows.processing.steps import STEPS
-from headrace.core.workflows.processing.values import number
+from headrace.core.processing import ProcessingError, folders, process
+from headrace.core.processing.aggregates import OPERATIONS as TALLIES
+from headrace.core.processing.conditions import OPERATORS as CONDITION_OPERATORS
+from headrace.core.processing.expressions import OPERATIONS, expression
+from headrace.core.processing.steps import STEPS
+from headrace.core.processing.values import number
 
 ORDERS: list[dict[str, Any]] = [
     {"id": 1, "who": "ada", "amount": 10.5, "country": "NL", "tags": {"level": "gold"}},
@@ -228,13 +227,13 @@ def test_values_cannot_be_made_to_explode() -> None:
 
 
 def test_sorting_and_grouping_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.core.workflows.processing.steps.MOST_SORTED", 3)
+    monkeypatch.setattr("headrace.core.processing.steps.MOST_SORTED", 3)
     with pytest.raises(ProcessingError, match="more than 3 records to sort"):
         ran({"sort": ["id"]})
-    monkeypatch.setattr("headrace.core.workflows.processing.aggregates.MOST_GROUPS", 3)
+    monkeypatch.setattr("headrace.core.processing.aggregates.MOST_GROUPS", 3)
     with pytest.raises(ProcessingError, match="more than 3 groups"):
         ran({"aggregate": {"by": ["id"], "values": {"n": {"op": "count"}}}})
-    monkeypatch.setattr("headrace.core.workflows.processing.aggregates.MOST_DISTINCT", 3)
+    monkeypatch.setattr("headrace.core.processing.aggregates.MOST_DISTINCT", 3)
     with pytest.raises(ProcessingError, match="more than 3 different values"):
         ran({"aggregate": {"by": ["country"], "values": {"n": {"op": "distinct", "field": "id"}}}})
 

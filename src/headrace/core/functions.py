@@ -6,7 +6,6 @@ runs: `isolation` (process, thread, async), `timeout_seconds`, `tries`, `in_flig
 """
 
 import inspect
-import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -16,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from headrace.core.jobs import Kind, NonRetryable
+from headrace.core.attempts import NonRetryable
 
 if TYPE_CHECKING:
     from headrace.core.jobs import Context
-
-log = logging.getLogger(__name__)
 
 GROUP = "headrace.workflows"
 PREFIX = "workflow:"
@@ -70,28 +67,6 @@ def load(entry: EntryPoint) -> tuple[Callable[..., Any], Options]:
     except (msgspec.ValidationError, TypeError) as error:
         raise BrokenFunctionError(f"{entry.value}.headrace: {error}") from error
     return function, options
-
-
-def kinds() -> list[Kind]:
-    """Return one kind of job for each function that is installed; what is broken is told in the log, and left out."""
-    found = []
-    for name, entry in installed().items():
-        try:
-            _, options = load(entry)
-        except BrokenFunctionError as error:
-            log.error("the workflow %r is not served: %s", name, error)  # noqa: TRY400  The sentence says it all.
-            continue
-        found.append(
-            Kind(
-                name=kind_name(name),
-                run=run_async if options.isolation == "async" else run,
-                isolation=options.isolation,
-                timeout_seconds=options.timeout_seconds,
-                tries=options.tries,
-                in_flight=options.in_flight,
-            )
-        )
-    return found
 
 
 def run(context: "Context") -> Any:

@@ -7,25 +7,18 @@ from typing import Any
 
 import msgspec
 
+from headrace.core.attempts.record import MESSAGE_CHARACTERS, RESULT_BYTES, Cancelled, Job, NonRetryable, bounded
 from headrace.core.house import House
 from headrace.core.jobs.outcome import Progress, clean
-from headrace.core.jobs.record import RESULT_BYTES, Cancelled, Job, NonRetryable
 from headrace.core.jobs.statements import MINE, run
-from headrace.core.rules import LARGEST
 
 log = logging.getLogger("headrace.jobs")
 
-MESSAGE_CHARACTERS = 500
 STEP_NAME_CHARACTERS = 128
 READ_STEP = "SELECT output FROM job_steps WHERE job_id = :id AND name = :name"
 KEEP_STEP = f"""INSERT INTO job_steps (job_id, name, output, attempt, created_at)
 SELECT id, :name, :output, attempt, :now FROM jobs WHERE {MINE} AND state = 'running'
 ON CONFLICT (job_id, name) DO UPDATE SET output = excluded.output RETURNING job_id"""
-
-
-def bounded(number: int) -> int:
-    """A whole number that every database stores."""
-    return max(-LARGEST, min(int(number), LARGEST))
 
 
 class Context:
@@ -58,7 +51,7 @@ class Context:
             raise Cancelled(self.stopping)
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do a piece of work once over all attempts: its output (JSON, up to 64 KiB) is kept and returned from then on.
+        """Do a piece of work once over all attempts: its output (JSON, up to 256 KiB) is kept and returned afterwards.
 
         Raises Cancelled when this attempt no longer holds the job; nothing is stored then.
         """

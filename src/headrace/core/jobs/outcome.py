@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 
+from headrace.core.attempts.record import ERROR_CHARACTERS
 from headrace.core.jobs.record import RESULT_BYTES, Job, Kind, NonRetryable, Retry, TimeUpError
 from headrace.core.jobs.states import FAILED, READY, SCHEDULED, SUCCEEDED
 from headrace.kit.times import SECOND
 
 TRACE_BYTES = 8 << 10
-ERROR_CHARACTERS = 1_000
 JITTER = 0.1
 LOST = "The worker was lost"
+RECOVERY_SECONDS, RECOVERY_CAP_SECONDS = 2.0, 60.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -77,9 +78,10 @@ def failed(kind: Kind, job: Job, worker: str, error: BaseException, progress: Pr
 
 
 def lost(job: Job, worker: str) -> Outcome:
-    """Decide what becomes of a job whose worker went away."""
-    state = READY if job.attempt < job.tries else FAILED
-    return Outcome(job=job, worker=worker, state=state, error=LOST, trace=f"{LOST}: {worker}")
+    """Decide what becomes of a job whose worker went away: the next try waits, for the job may be the reason."""
+    state = SCHEDULED if job.attempt < job.tries else FAILED
+    wait_us = round(recovery_seconds(job.attempt) * SECOND)
+    return Outcome(job=job, worker=worker, state=state, error=LOST, trace=f"{LOST}: {worker}", wait_us=wait_us)
 
 
 def released(job: Job, worker: str) -> Outcome:
@@ -106,3 +108,9 @@ def wait(kind: Kind, attempt: int) -> float:
         return base * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  Spreads load; guards nothing.
     most = min(kind.backoff_cap_seconds, kind.backoff_seconds * 2.0 ** min(attempt - 1, 62))
     return random.uniform(0.0, most)  # noqa: S311
+
+
+def recovery_seconds(attempt: int) -> float:
+    """Seconds until the try after one that ended in a crash: 1-2, 2-4, 4-8, up to a minute, whatever the kind says."""
+    most = min(RECOVERY_CAP_SECONDS, RECOVERY_SECONDS * 2.0 ** min(attempt - 1, 62))
+    return most * random.uniform(0.5, 1.0)  # noqa: S311  Spreads load; guards nothing.

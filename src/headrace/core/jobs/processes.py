@@ -1,4 +1,7 @@
-"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded. Its side is child.py."""
+"""Jobs in processes of their own: one each, that can be killed, and whose output is bounded.
+
+The other side is `core/attempts/child.py`.
+"""
 
 import contextlib
 import os
@@ -11,17 +14,19 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from headrace.core.jobs import child
+from headrace.core.attempts import child
+from headrace.core.jobs import outcome
 from headrace.core.jobs.record import RESULT_BYTES, NonRetryable, Retry
 from headrace.core.jobs.running import Ear, Running
 
 # One message: a result in its envelope. A job that says more is stopped for it.
 LONGEST = RESULT_BYTES + 4_096
 EXIT_SECONDS = 5.0
+CRASHED = object()
 
 
-class CrashedError(Exception):
-    """The process ended without a word."""
+class CrashedError(Retry):
+    """The process ended without a result: something killed it, or it ended itself."""
 
 
 class Processes:
@@ -75,8 +80,7 @@ class Processes:
 
 
 def _run(one: Running) -> Any:
-    run = one.kind.run
-    order = child.Order(f"{run.__module__}:{run.__qualname__}", one.job, one.context.worker)  # type: ignore[union-attr]
+    order = _order(one)
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as said:
         try:
@@ -95,8 +99,11 @@ def _run(one: Running) -> Any:
         if one.context.stopping is not None:
             _signal(one, signal.SIGTERM)
         try:
-            _order(process, order)
-            return _listen(one, said)
+            _hand_over(process, order)
+            result = _listen(one, said)
+            if result is CRASHED:
+                raise _crashed(one, process)
+            return result
         except BaseException:  # It said its last word, or more than it may, or nothing: there is nothing to wait for.
             _signal(one, signal.SIGKILL)
             raise
@@ -104,13 +111,21 @@ def _run(one: Running) -> Any:
             _end(one, process)
 
 
-def _order(process: subprocess.Popen[bytes], order: child.Order) -> None:
+def _order(one: Running) -> child.Order:
+    kind, run = one.kind, one.kind.run
+    assert run is not None  # noqa: S101  Claimed kinds have one.
+    prepared = None if kind.prepare is None else kind.prepare(one.context)
+    place = f"{run.__module__}:{run.__qualname__}"
+    return child.Order(place, one.job, one.context.worker, prepared, kind.memory_bytes)
+
+
+def _hand_over(process: subprocess.Popen[bytes], order: child.Order) -> None:
+    """Say what to do. The pipe stays open: when it closes, the process ends itself."""
     assert process.stdin is not None  # noqa: S101  It was opened as a pipe.
-    try:
+    # One that has ended already is noticed by its silence.
+    with contextlib.suppress(BrokenPipeError):
         process.stdin.write(msgspec.json.encode(order) + b"\n")
-        process.stdin.close()
-    except BrokenPipeError:
-        raise CrashedError("the process ended at once") from None
+        process.stdin.flush()
 
 
 def _listen(one: Running, said: BinaryIO) -> Any:
@@ -122,7 +137,18 @@ def _listen(one: Running, said: BinaryIO) -> Any:
             raise _error(word)
         else:
             return word.result
-    raise CrashedError("the process ended without a result")
+    return CRASHED
+
+
+def _crashed(one: Running, process: subprocess.Popen[bytes]) -> CrashedError:
+    try:
+        code = process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        code = 0
+    said = f"The job's process ended without a result, with code {code}"
+    if code < 0:
+        said = f"The job's process was killed by signal {-code}; the machine may be out of memory"
+    return CrashedError(said, after_seconds=outcome.recovery_seconds(one.job.attempt))
 
 
 def _lines(said: BinaryIO) -> Iterator[bytes]:
@@ -147,6 +173,9 @@ def _end(one: Running, process: subprocess.Popen[bytes]) -> None:
     # The whole group, also when the process itself has ended: it may have left others behind.
     _signal(one, signal.SIGKILL)
     process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def _signal(one: Running, number: int) -> None:

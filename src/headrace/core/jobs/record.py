@@ -1,4 +1,4 @@
-"""What a job is, what a kind of job is, and what a run of one may raise. No SQL, no threads."""
+"""What a kind of job is, and which kinds there are. No SQL, no threads. The job itself stands in `core/attempts`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -6,55 +6,37 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from headrace.core.attempts.record import RESULT_BYTES, Cancelled, Job, NonRetryable, Retry
 from headrace.core.house import House
 
 if TYPE_CHECKING:
     from headrace.core.jobs.context import Context
 
+__all__ = [
+    "HIGH",
+    "LOW",
+    "NORMAL",
+    "PAYLOAD_BYTES",
+    "PRIORITIES",
+    "RESULT_BYTES",
+    "Cancelled",
+    "Isolation",
+    "Job",
+    "Kind",
+    "Kinds",
+    "NonRetryable",
+    "Page",
+    "Retry",
+    "TimeUpError",
+    "define",
+    "leave",
+]
+
 LOW, NORMAL, HIGH = 20, 50, 80
 PRIORITIES = 100
-RESULT_BYTES = 64 << 10
 PAYLOAD_BYTES = 1 << 20
 
 Isolation = Literal["thread", "async", "process"]
-
-
-class Job(msgspec.Struct, frozen=True):
-    """One job. `token` is its outward id; `attempt` counts its starts, of which `tries` are allowed; times in us.
-
-    `started_at` is the start of the last attempt. `result` is there once it succeeded, `error` (one sentence, no stack)
-    after the last failure.
-    """
-
-    id: int
-    token: str
-    organization_id: int
-    kind: str
-    name: str | None
-    view: str | None
-    lane: str
-    state: str
-    priority: int
-    payload: Any
-    attempt: int
-    tries: int
-    run_at: int
-    progress_done: int | None = None
-    progress_total: int | None = None
-    progress_message: str | None = None
-    result: Any = None
-    error: str | None = None
-    callback_url: str | None = None
-    account_id: int | None = None
-    key_id: int | None = None
-    created_at: int = 0
-    started_at: int | None = None
-    finished_at: int | None = None
-
-    @property
-    def fence(self) -> str:
-        """Names this attempt: what it writes elsewhere carries this, so that an older attempt is told from it."""
-        return f"{self.id}:{self.attempt}"
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -68,8 +50,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """How the jobs of one kind run. Without `run` they wait for workers outside (`jobs.lease`).
 
     `run` takes the Context and returns the result: a plain function in a thread, a coroutine function under `async`;
-    under `process` a module-level function, named by its module, that gets a Context without a house (about a second
-    of start). `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds`
+    under `process` a module-level function, named by its module, that gets a Context without a house (a tenth of a
+    second of start, and what its module imports). `prepare` is called before that in the engine's process, and its
+    answer (JSON) is `context.prepared` there; `memory_bytes` is what the process may take beyond what it begins with.
+    `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds`
     doubled each time. `in_flight` and `per_lane` bound what runs at once, over all processes; `per_lane` may be a
     function of the lane, and where it says 0 the lane waits. `ended` is called inside the transaction that writes the
     final state, with the final job.
@@ -87,22 +71,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     per_lane: int | Callable[[str], int] | None = None
     retention_days: int = 30
     ended: Callable[[sa.Connection, House, Job], None] | None = None
-
-
-class Retry(Exception):  # noqa: N818  It asks for something; it is no error of the program.
-    """This attempt came to nothing; try again, in `after_seconds` if given. The text is shown outside."""
-
-    def __init__(self, text: str = "", *, after_seconds: float | None = None) -> None:
-        super().__init__(text)
-        self.after_seconds = after_seconds
-
-
-class NonRetryable(Exception):  # noqa: N818
-    """The job fails now, whatever tries are left. The text is shown outside."""
-
-
-class Cancelled(Exception):  # noqa: N818
-    """The job is to stop: somebody cancelled it, its time is up, or another worker has it by now."""
+    prepare: "Callable[[Context], Any] | None" = None
+    memory_bytes: int | None = None
 
 
 class TimeUpError(Exception):

@@ -1,20 +1,22 @@
 """Which kind of job a workflow's jobs are, and how each kind runs. Defined by `app.py` before the engine starts."""
 
+import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
 
 from headrace.core import functions, jobs
+from headrace.core.functions import BrokenFunctionError
 from headrace.core.house import House
 from headrace.core.identity import organizations
-from headrace.core.jobs import Job, Kind, Kinds, NonRetryable
+from headrace.core.jobs import Job, Kind, Kinds
 from headrace.core.principal import Principal
+from headrace.core.processing import job as processing
 from headrace.core.workflows import defining, definitions, push, requests
 from headrace.core.workflows.definitions import Definition
-from headrace.core.workflows.folders import folders
-from headrace.core.workflows.processing import ProcessingError, process
 
 if TYPE_CHECKING:
     from headrace.core.jobs import Context
@@ -28,7 +30,13 @@ PUSH = "workflow.push"
 QUEUE = "workflow.queue"
 BUILTIN = {"echo": ECHO, "http_request": REQUEST, "data_processing": PROCESSING}
 PROCESSING_SECONDS = 900.0
+# What a job may hold of its records (core/processing) and as much again for one record in the making, four times over.
+PROCESSING_BYTES = 512 << 20
+# Of one organization at once: a quarter of the places that tasks have.
+REQUESTS_AT_ONCE = 64
 UNBOUNDED = 1 << 30
+
+log = logging.getLogger(__name__)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -44,8 +52,22 @@ def define(house: House, ended: Ended | None = None) -> None:
     longest = defining.LONGEST_SECONDS["push"]
     made = [
         Kind(name=ECHO, run=echo, isolation="async", timeout_seconds=30.0),
-        Kind(name=REQUEST, run=requests.run, isolation="async", timeout_seconds=requests.LONGEST_SECONDS + 15.0),
-        Kind(name=PROCESSING, run=processing, timeout_seconds=PROCESSING_SECONDS),
+        Kind(
+            name=REQUEST,
+            run=requests.run,
+            isolation="async",
+            timeout_seconds=requests.LONGEST_SECONDS + 15.0,
+            per_lane=REQUESTS_AT_ONCE,
+        ),
+        Kind(
+            name=PROCESSING,
+            run=processing.run,
+            isolation="process",
+            prepare=prepared,
+            memory_bytes=PROCESSING_BYTES,
+            timeout_seconds=PROCESSING_SECONDS,
+            per_lane=share(house),
+        ),
         Kind(
             name=PUSH,
             run=push.run,
@@ -54,11 +76,38 @@ def define(house: House, ended: Ended | None = None) -> None:
             tries=defining.DEFAULT_TRIES,
         ),
         Kind(name=QUEUE, run=None),
-        *functions.kinds(),
+        *installed(),
     ]
     for kind in made:
-        limits = {"per_lane": lambda lane: most_at_once(house, lane)} if may_be_defined(kind.name) else {}
+        limits = {"per_lane": partial(most_at_once, house, kind)} if may_be_defined(kind.name) else {}
         jobs.define(house, msgspec.structs.replace(kind, ended=ended, **limits))
+
+
+def installed() -> list[Kind]:
+    """Return one kind of job for each function that is installed; what is broken is told in the log, and left out."""
+    found = []
+    for name, entry in functions.installed().items():
+        try:
+            _, options = functions.load(entry)
+        except BrokenFunctionError as error:
+            log.error("the workflow %r is not served, its jobs wait: %s", name, error)  # noqa: TRY400  It says it all.
+            continue
+        found.append(
+            Kind(
+                name=functions.kind_name(name),
+                run=functions.run_async if options.isolation == "async" else functions.run,
+                isolation=options.isolation,
+                timeout_seconds=options.timeout_seconds,
+                tries=options.tries,
+                in_flight=options.in_flight,
+            )
+        )
+    return found
+
+
+def share(house: House) -> int:
+    """Return how many of this server's threads or processes the jobs of one organization may fill: half of them."""
+    return max(1, house.settings.jobs_workers // 2)
 
 
 def place(house: House, organization_id: int, workflow: str) -> Place:
@@ -70,12 +119,15 @@ def place(house: House, organization_id: int, workflow: str) -> Place:
         kind = {"push": PUSH, "queue": QUEUE}.get(found.kind) or functions.kind_name(workflow)
         ensure(house, kind)
         return Place(kind, workflow, found.tries)
+    if workflow not in functions.installed():
+        return Place(ECHO)
     kind = functions.kind_name(workflow)
-    return Place(kind if workflow in functions.installed() and kind in house.part(Kinds).named else ECHO)
+    ensure(house, kind)
+    return Place(kind)
 
 
 def ensure(house: House, kind: str) -> None:
-    """Know the kind of a function that another server has: its jobs wait here until that one takes them."""
+    """Know the kind of a function that only another server has, or that is broken here: its jobs wait."""
     named = house.part(Kinds).named
     if kind not in named:
         named[kind] = Kind(name=kind, run=None, ended=named[ECHO].ended)
@@ -86,9 +138,11 @@ def may_be_defined(kind: str) -> bool:
     return kind == PUSH or kind.startswith(functions.PREFIX)
 
 
-def most_at_once(house: House, lane: str) -> int:
+def most_at_once(house: House, kind: Kind, lane: str) -> int:
     """Return how many jobs of a lane (`<organization>/<workflow>`) may be under way; none of one that is paused."""
     organization_id, slash, name = lane.partition("/")
+    if not slash and kind.isolation != "async":
+        return share(house)
     found = definitions.find(house, int(organization_id), name) if slash else None
     # What is no longer defined is claimed too: a push then fails with its reason.
     return UNBOUNDED if found is None else at_once(found)
@@ -105,19 +159,8 @@ async def echo(context: "Context") -> dict[str, Any]:
     return {"output": given, "handler": "echo"}
 
 
-def processing(context: "Context") -> dict[str, Any]:
-    """Run `data_processing`; what cannot work is not tried again."""
-    house, total = context.house, None
-    if isinstance(context.payload, dict) and isinstance(context.payload.get("records"), list):
-        total = len(context.payload["records"])
+def prepared(context: "Context") -> dict[str, str]:
+    """Return what the process of a `data_processing` job has to know of its house."""
     owner = Principal(kind="operator", organization_id=context.job.organization_id)
-
-    def progress(done: int) -> None:
-        context.check()
-        context.progress(done, total, "records read")
-
-    try:
-        slug = organizations.current(house, owner).slug
-        return process(context.payload, folders(house.settings.source_folders), slug, progress)
-    except ProcessingError as error:
-        raise NonRetryable(str(error)) from error
+    slug = organizations.current(context.house, owner).slug
+    return {"folders": context.house.settings.source_folders, "slug": slug}

@@ -69,6 +69,9 @@ def _note(house: House, job: Job, definition: Definition | None, here: Sequence[
         return WaitingFor(f"a worker that pulls the queue {job.name!r}", max(last, job.created_at))
     kind = house.part(Kinds).named.get(job.kind)
     if job.kind.startswith(functions.PREFIX) and (kind is None or kind.run is None):
+        if job.name in functions.installed():
+            said = f"the operator, who has to mend the function {job.name!r}: the server's log says what is wrong"
+            return WaitingFor(said, job.created_at)
         said = f"a server on which the function {job.name!r} is installed (entry point group {functions.GROUP})"
         return WaitingFor(said, job.created_at)
     return None

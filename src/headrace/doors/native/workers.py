@@ -78,7 +78,7 @@ class Held(msgspec.Struct):
 
 
 class CompleteFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`result` is any JSON, up to 64 KiB."""
+    """`result` is any JSON, up to 256 KiB."""
 
     fence: Fence
     worker: Worker

@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from headrace.core.workflows import folders
-from headrace.core.workflows.folders import Folder
-from headrace.core.workflows.processing import sources, steps
-from headrace.core.workflows.processing.values import ProcessingError, Record
+from headrace.core.processing import folders, sources, steps
+from headrace.core.processing.folders import Folder
+from headrace.core.processing.values import ProcessingError, Record
 
 __all__ = ["ProcessingError", "process"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from headrace.core.workflows.processing import values
-from headrace.core.workflows.processing.values import ProcessingError, Record
+from headrace.core.processing import values
+from headrace.core.processing.values import ProcessingError, Record
 
 Condition = Callable[[Record], bool]
 Reader = Callable[[Record], Any]

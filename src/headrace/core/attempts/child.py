@@ -1,4 +1,4 @@
-"""The other side of processes.py: a process that runs one job. It speaks JSON lines over a descriptor of its own."""
+"""The other side of `jobs/processes.py`: a process that runs one job, and speaks JSON lines over a descriptor."""
 
 import importlib
 import os
@@ -10,17 +10,28 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from headrace.core.jobs.record import Cancelled, Job, NonRetryable, Retry
+from headrace.core.attempts import bounds
+from headrace.core.attempts.record import (
+    ERROR_CHARACTERS,
+    MESSAGE_CHARACTERS,
+    Cancelled,
+    Job,
+    NonRetryable,
+    Retry,
+    bounded,
+)
 
 SAY_SECONDS = 0.1
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to run: `module:name` of a function, and the job."""
+    """What to run: `module:name` of a function, the job, what was prepared for it, and how much memory it may take."""
 
     run: str
     job: Job
     worker: str
+    prepared: Any = None
+    memory_bytes: int | None = None
 
 
 class Word(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,18 +47,20 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
 class Context:
     """What the job's function gets: as elsewhere, without a house and without steps."""
 
-    def __init__(self, job: Job, worker: str, line: int) -> None:
-        self.job = job
-        self.worker = worker
-        self.payload = job.payload
-        self.fence = job.fence
+    def __init__(self, order: Order, line: int) -> None:
+        self.job = order.job
+        self.worker = order.worker
+        self.payload = order.job.payload
+        self.fence = order.job.fence
+        self.prepared = order.prepared
         self.line = line
         self.said_at = -SAY_SECONDS
         self.unsaid: Word | None = None
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far it is, ten times a second at most: what is said at full speed would keep the listener busy."""
-        self.unsaid = Word(progress=(done, total, message))
+        text = None if message is None else message[:MESSAGE_CHARACTERS]
+        self.unsaid = Word(progress=(bounded(done), None if total is None else bounded(total), text))
         if time.monotonic() - self.said_at >= SAY_SECONDS:
             self.flush()
 
@@ -77,15 +90,26 @@ def main() -> None:
     # What the job starts must not hold the line open.
     os.set_inheritable(line, False)  # noqa: FBT003  Its signature.
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    bounds.end_with(bounds.taken_input())
+    bounds.stand_back()
     signal.signal(signal.SIGTERM, interrupt)
+    # Made now: there is no room for it once it is needed.
+    full = Word(error=f"The job needs more than {(order.memory_bytes or 0) >> 20} MiB of memory", sort="final")
+    if order.memory_bytes is not None:
+        bounds.limit_memory(order.memory_bytes)
     try:
-        say(line, Word(result=msgspec.Raw(msgspec.json.encode(perform(order, line)))))
+        word = Word(result=msgspec.Raw(msgspec.json.encode(perform(order, line))))
     except Retry as error:
-        say(line, Word(error=str(error), sort="retry", after_seconds=error.after_seconds))
+        word = Word(error=str(error)[:ERROR_CHARACTERS], sort="retry", after_seconds=error.after_seconds)
     except NonRetryable as error:
-        say(line, Word(error=str(error), sort="final"))
+        word = Word(error=str(error)[:ERROR_CHARACTERS], sort="final")
     except BaseException as error:  # noqa: BLE001  The edge of this process: the other one keeps the error.
-        say(line, Word(error="".join(traceback.format_exception(error))[-8_192:], sort=type(error).__name__))
+        word = _failed(error) if order.memory_bytes is None or not isinstance(error, MemoryError) else full
+    say(line, word)
+
+
+def _failed(error: BaseException) -> Word:
+    return Word(error="".join(traceback.format_exception(error))[-8_192:], sort=type(error).__name__)
 
 
 def perform(order: Order, line: int) -> Any:
@@ -93,7 +117,7 @@ def perform(order: Order, line: int) -> Any:
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
-    context = Context(order.job, order.worker, line)
+    context = Context(order, line)
     try:
         return found(context)
     finally:

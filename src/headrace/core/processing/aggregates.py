@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from headrace.core.workflows.processing import values
-from headrace.core.workflows.processing.conditions import Reader, members, name, reader
-from headrace.core.workflows.processing.values import ProcessingError, Record
+from headrace.core.processing import values
+from headrace.core.processing.conditions import Reader, members, name, reader
+from headrace.core.processing.values import ProcessingError, Record
 
 MOST_GROUPS = 100_000
 MOST_DISTINCT = 500_000

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headrace.core.workflows.processing import values
-from headrace.core.workflows.processing.conditions import members, name, reader
-from headrace.core.workflows.processing.values import Number, ProcessingError, Record
+from headrace.core.processing import values
+from headrace.core.processing.conditions import members, name, reader
+from headrace.core.processing.values import Number, ProcessingError, Record
 
 Expression = Callable[[Record], Any]
 

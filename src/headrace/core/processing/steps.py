@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from headrace.core.workflows.processing import values
-from headrace.core.workflows.processing.aggregates import aggregate
-from headrace.core.workflows.processing.conditions import condition, name, reader
-from headrace.core.workflows.processing.expressions import expression
-from headrace.core.workflows.processing.values import ProcessingError, Record
+from headrace.core.processing import values
+from headrace.core.processing.aggregates import aggregate
+from headrace.core.processing.conditions import condition, name, reader
+from headrace.core.processing.expressions import expression
+from headrace.core.processing.values import ProcessingError, Record
 
 Step = Callable[[Iterable[Record]], Iterator[Record]]
 

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from headrace.core.workflows import folders
-from headrace.core.workflows.processing.values import ProcessingError, Record
+from headrace.core.processing import folders
+from headrace.core.processing.values import ProcessingError, Record
 
 FORMATS = ("csv", "json", "jsonl")
 ENCODINGS = ("utf-8", "utf-16", "latin-1")
