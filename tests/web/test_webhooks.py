@@ -64,6 +64,17 @@ def test_an_endpoint_from_its_form_to_its_end(visitor: Visitor, receiver: Receiv
     assert visitor.get(one).status_code == 404
 
 
+def test_a_receiver_that_has_too_much_is_shown(
+    visitor: Visitor, receiver: Receiver, until: Callable[..., None]
+) -> None:
+    receiver.answer = 429
+    one = endpoint_of(visitor.post("/ui/webhooks", {"url": f"{receiver.url}/much", "events": "job.*"}))
+    assert "asked for less" not in visitor.get(one).text
+    visitor.post(f"{one}/test")
+    until(lambda: "asked for less: until 20" in visitor.get(one).text)
+    visitor.post(f"{one}/delete")
+
+
 def test_what_receivers_and_people_write_is_inert(
     visitor: Visitor, receiver: Receiver, until: Callable[..., None]
 ) -> None:
