@@ -1,9 +1,11 @@
 """Saved searches, alerts, patterns, differences and the dashboard over HTTP, as a browser without script has them."""
 
+import json
 import re
 
 import pytest
 
+from headrace.core.schema import memberships
 from headrace.core.searches import PERIODS
 from headrace.kit import times
 from headrace.web.period import PRESETS
@@ -222,3 +224,46 @@ def test_hostile_names_and_messages_are_text(visitor: Visitor, origin: Origin) -
         assert not re.search(r"<(script|img|iframe)\b(?! (?:src|class)=)", text.replace('<script src="/ui', "")), path
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2066]", bare), path
         assert "javascript:" not in "".join(links(text))
+
+
+def test_what_is_looked_at_is_exported(visitor: Visitor, origin: Origin) -> None:
+    visitor.send({"message": "=one", "level": "error"}, {"message": "two"}, origin=origin)
+    page = there(visitor, f"{P}/logs?q=level%3Aerror")
+    offered = {link.rpartition("format=")[2]: link for link in links(page) if "/logs/export?" in link}
+    assert set(offered) == {"ndjson", "csv", "parquet"}
+    lines = visitor.http.get(offered["ndjson"])
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert f'filename="{visitor.tenant.slug}-' in lines.headers["content-disposition"]
+    (event,) = [json.loads(line) for line in lines.text.splitlines()]
+    assert (event["message"], event["level"]) == ("=one", "error")
+    header, row = visitor.http.get(offered["csv"]).text.splitlines()
+    assert "'=one" in row.split(",")[header.split(",").index("message")]
+    assert visitor.http.get(offered["parquet"]).content.startswith(b"PAR1")
+    assert visitor.get(f"{P}/logs/export?q=level%3A(").status_code == 400
+
+
+def test_what_a_search_finds_is_deleted_once_the_project_is_named(visitor: Visitor, origin: Origin) -> None:
+    visitor.send({"message": "forget one"}, {"message": "forget two"}, {"message": "keep"}, origin=origin)
+    page = there(visitor, f"{P}/logs?q=forget")
+    wanted = next(link for link in links(page) if "/deletions?" in link)
+    counted = visitor.http.get(wanted).text
+    assert "Delete 2 events" in counted
+    (target,) = [link for link in links(counted) if link.startswith(wanted.partition("?")[0]) and "from=" in link]
+    refused = visitor.http.post(target, data={"named": "another"}, headers=OWN)
+    assert (refused.status_code, "To delete, write" in refused.text) == (400, True)
+    assert "Delete 2 events" in refused.text
+    assert visitor.http.post(target, data={"named": visitor.tenant.slug}, headers=OWN).status_code == 303
+    listed = there(visitor, f"{P}/deletions")
+    assert "<code>forget</code>" in listed
+    cancel = [link for link in links(listed) if link.endswith("/cancel")]
+    assert [visitor.http.post(one, headers=OWN).status_code for one in cancel] == [303] * len(cancel)
+    assert "The search cannot be understood" in visitor.get(f"{P}/deletions?q=level%3A(").text
+
+
+def test_only_an_admin_deletes(visitor: Visitor, origin: Origin) -> None:
+    assert "/deletions" in there(visitor, f"{P}/logs")
+    with origin.house.db.write() as connection:
+        mine = memberships.c.account_id == visitor.tenant.account_id
+        connection.execute(memberships.update().where(mine).values(role="user"))
+    assert "/deletions" not in there(visitor, f"{P}/logs")
+    assert visitor.get(f"{P}/deletions").status_code == 403

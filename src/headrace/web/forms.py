@@ -1,10 +1,13 @@
 """What pages are sent: the fields of a form and of an address. What a field may hold, core says."""
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from headrace.core.refusals import Kind, Refusal, invalid
 from headrace.wire.call import Call
+
+Option = TypeVar("Option", bound=str)
 
 MOST_FIELDS = 50
 HOME = "/ui/projects"
@@ -67,10 +70,10 @@ def own(target: str) -> str:
     return target if local and target.isprintable() and target.isascii() else HOME
 
 
-def choice(given: Mapping[str, str], name: str, options: Iterable[str]) -> str:
+def choice(given: Mapping[str, str], name: str, options: Iterable[Option]) -> Option:
     """Return a field when it is one of the options, else the first of them."""
     known = list(options)
-    return given[name] if given.get(name) in known else known[0]
+    return next((one for one in known if one == given.get(name)), known[0])
 
 
 def steps(path: str, offset: int, size: int, *, more: bool, **kept: str | None) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from headrace.core import events
 from headrace.core.events import Filters
+from headrace.core.events import export as exports
 from headrace.core.refusals import Refusal, invalid
 from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
@@ -17,6 +18,7 @@ from headrace.web.rendering import fragment, page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
 from headrace.wire.call import Answer, Call
+from headrace.wire.exports import MEDIA, Rows, stream
 
 PAGE = 100
 # A page that holds so many rows gets no more of them: the next ones come as a page of their own.
@@ -98,6 +100,16 @@ def follow(call: Call, slug: str) -> Answer:
     """Send new events as they come."""
     seen = _understood(call, slug)
     return live.follow(call, seen)
+
+
+def export(call: Call, slug: str) -> Answer:
+    """Send every event of the view as a file, within the limits of exports."""
+    seen = _understood(call, slug)
+    form = forms.choice(forms.query(call), "format", MEDIA)
+    wanted = exports.begin(call.house, call.who, project_id=seen.project.project_id, filters=seen.filters)
+    rows_of_file = Rows(shown.whole, shown.WHOLE, shown.cells)
+    call.stream = stream(call, wanted, form, rows_of_file, title=seen.project.slug)
+    return Answer(200)
 
 
 def completion(call: Call, slug: str) -> Answer:
@@ -228,4 +240,5 @@ ROUTES = (
     route("GET", "/ui/projects/{slug}/logs/context", context),
     route("GET", "/ui/projects/{slug}/logs/completion", completion),
     route("GET", "/ui/projects/{slug}/logs/live", follow),
+    route("GET", "/ui/projects/{slug}/logs/export", export),
 )

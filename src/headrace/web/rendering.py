@@ -79,13 +79,14 @@ def page(
     nothing.
     """
     now = call.house.clock()
-    known: dict[str, Any] = {"account": None, "organization": None, "projects": [], "role": ""}
+    known: dict[str, Any] = {"account": None, "organization": None, "projects": [], "role": "", "admin": False}
     if call.principal is not None and not bare:
         known = {
             "account": accounts.me(call.house, call.who).account,
             "organization": organizations.current(call.house, call.who),
             "projects": projects.list_all(call.house, call.who),
             "role": call.who.role,
+            "admin": call.who.is_admin,
         }
     shared = {"theme": browser.theme(call), "here": here(call), "project": project, "ago": partial(_ago, now)}
     if refused is not None:

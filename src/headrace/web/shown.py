@@ -33,6 +33,7 @@ FIELDS = (
     "sdk_version",
     "error_fingerprint",
 )
+WHOLE = ("id", "timestamp", "ingested_at", "message", *FIELDS, "stack_trace", "attributes")
 TEXTS = frozenset({"message", "error_message"})
 MOST_FIELDS = 500
 DEEPEST = 8
@@ -162,15 +163,17 @@ def pretty(value: Any) -> str:
     return hostile.seen(msgspec.json.format(msgspec.json.encode(value), indent=2).decode("utf-8", "replace"))
 
 
+def cells(row: EventRow) -> list[Any]:
+    """Return the whole event in the order of WHOLE."""
+    own = [getattr(row, name) for name in ("message", *FIELDS, "stack_trace", "attributes")]
+    return [public_id(row.ts, row.id), times.show(row.ts), times.show(row.received_at), *own]
+
+
+def whole(row: EventRow) -> dict[str, Any]:
+    """Return the whole event, with the names that the API gives it; what is absent is left out."""
+    return {name: value for name, value in zip(WHOLE, cells(row), strict=True) if value is not None}
+
+
 def raw(row: EventRow) -> str:
-    """Return the whole event as JSON, with the names that the API gives it."""
-    whole: dict[str, Any] = {
-        "id": public_id(row.ts, row.id),
-        "timestamp": times.show(row.ts),
-        "ingested_at": times.show(row.received_at),
-        "message": row.message,
-        **{name: getattr(row, name) for name in FIELDS},
-        "stack_trace": row.stack_trace,
-        "attributes": row.attributes,
-    }
-    return pretty({name: value for name, value in whole.items() if value is not None})
+    """Return the whole event as JSON."""
+    return pretty(whole(row))
