@@ -105,5 +105,7 @@ def test_a_key_needs_the_scope(client: httpx.Client, tenant: Tenant) -> None:
     assert (refused.status_code, refused.json()["detail"]) == (403, "Insufficient scope: logs:write required")
     refused = client.post("/api/v1/saved-searches", json={"project_id": tenant.project_id, "name": "x"})
     assert refused.status_code == 403
-    # A project's key opens nothing here.
-    assert client.get("/api/v1/alerts", headers=bearer(tenant.key)).status_code == 403
+    # A project's key opens nothing here, and it is not the scope that it lacks.
+    refused = client.get("/api/v1/alerts", headers=bearer(tenant.key))
+    said = "Insufficient scope: logs:read of an organization's key required, and this is a project's"
+    assert (refused.status_code, refused.json()["detail"]) == (403, said)

@@ -53,6 +53,10 @@ def test_the_life_of_an_error(errors: Groups, until: Callable[..., None]) -> Non
         errors.send(stack_trace=STACK.format(line), release="1.0", attributes={"user_id": user}, message=f"try {line}")
     errors.send(error_type="KeyError", environment="staging", attributes={"fingerprint": ["a", "{{ default }}"]})
     until(lambda: sum(group["occurrence_count"] for group in errors.listed()) == 4)
+    assert errors.ask("GET", limit=1)["total"] == 2
+    query = {"project_id": errors.tenant.project_id, "limit": 1}
+    listed = errors.client.get("/api/v1/errors/list", params=query, headers=bearer(errors.tenant.token)).json()
+    assert (len(listed["errors"]), listed["total"], listed["has_more"]) == (1, 4, True)
     timeout, key = errors.listed(sort="events")
     assert (timeout["occurrence_count"], timeout["user_count"], timeout["mute"]) == (3, 2, None)
     path = f"/{timeout['id']}"

@@ -16,6 +16,7 @@ from headrace.core import keys
 from headrace.core.events import Filters, tail
 from headrace.core.events.follow import Pace
 from headrace.core.events.tail import Hub, Subscription
+from headrace.core.house import Doubts
 from headrace.core.identity import sessions
 from headrace.doors.ledger import DOOR
 from headrace.doors.ledger import tail as route
@@ -239,9 +240,14 @@ def test_a_slow_reader_is_told(client: httpx.Client, tenant: Tenant, origin: Ori
         assert any(b'"fast again"' in line for line in answer)
 
 
-def test_who_may_read_no_longer_is_shown_out(client: httpx.Client, tenant: Tenant, origin: Origin) -> None:
-    """The same stream as over the wire, checked every 20 ms."""
+@pytest.mark.parametrize("told", [True, False])
+def test_who_may_read_no_longer_is_shown_out(
+    client: httpx.Client, tenant: Tenant, origin: Origin, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """The same stream as over the wire: told of the change and never checked, or as from another process."""
     house = origin.house
+    if not told:
+        monkeypatch.setattr(house.part(Doubts), "all", [])
     headers = [(b"authorization", b"Bearer " + tenant.key.encode())]
     call = Call(house, {"method": "GET", "path": PATH, "headers": headers}, asyncio.Queue().get)
     call.route = next(one for one in routes_of(DOOR) if one.template == PATH)
@@ -252,7 +258,7 @@ def test_who_may_read_no_longer_is_shown_out(client: httpx.Client, tenant: Tenan
 
     async def read() -> list[bytes]:
         found = []
-        with route.opened(call, wish, tenant.project_id, Pace(beat=0.02, check=0.02)) as pieces:
+        with route.opened(call, wish, tenant.project_id, Pace(beat=0.02, check=600.0 if told else 0.02)) as pieces:
             async for piece in pieces:
                 found.append(piece)
                 if piece == BEAT and not revoked.is_set():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.eventstore import deletion, quarantine, queries
+from headrace.eventstore import deletion, quarantine, queries, retention
 from headrace.eventstore.drain import Drain, Drained, ErrorSummary, ProjectDay, samples, summary
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.queries import Selection
@@ -345,6 +345,16 @@ def test_a_torn_line_does_not_hold_its_segment_up(engine: Engine, tenant: int, s
     assert queries.count(engine, Selection(tenant=tenant)) == 6
     assert [one.segment for one in quarantine.listed(engine, 0, 0)] == [segment.name] * 2
     assert not list(segment.path.parent.glob("*.sift"))
+
+
+def test_a_segment_without_a_readable_line_arrived_when_it_was_set_aside(engine: Engine, segment_of: SegmentOf) -> None:
+    segment = segment_of([b"\0" * 100, b"torn"])
+    Drain(engine, Held(segment), lambda _: None).persist(segment)
+    found = [one for one in quarantine.listed(engine, 0, 0) if one.segment == segment.name]
+    assert [one.received_at for one in found] == [engine.clock()] * 2
+    # Kept as long as all others, not dropped at once with a day of 1970.
+    retention.drop_expired(engine, engine.clock())
+    assert [one for one in quarantine.listed(engine, 0, 0) if one.segment == segment.name] == found
 
 
 def test_an_engine_in_trouble_is_waited_for_not_sifted(

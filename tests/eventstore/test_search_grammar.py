@@ -160,6 +160,8 @@ def test_fields(text: str, tree: Node) -> None:
         ("service:>a", 1, "takes no range"),
         ("status:many", 8, "a number is needed here, not 'many'"),
         ("status:5*", 8, "a number is needed"),
+        ("status:9xx", 8, "a class of status is 1xx to 5xx, not '9xx'"),
+        ("status:[2xx TO 0xx]", 16, "a class of status is 1xx to 5xx"),
         ("duration:>", 11, "a number is missing"),
         ("n:>x", 4, "a number is needed"),
         ("n:>nan", 4, "a number is needed"),

@@ -18,6 +18,8 @@ from headrace.kit.passwords import Passwords
 from headrace.kit.tokens import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headrace.core.limits.windows import Limits
     from headrace.core.metrics import Counters
     from headrace.eventstore.store import Store
@@ -116,9 +118,22 @@ class Epoch:
         return epoch
 
 
-def bump_epoch(connection: sa.Connection) -> None:
+class Doubts:
+    """Who, in this process, lets callers stay on, and asks again whether they may once a credential has changed."""
+
+    def __init__(self, house: House) -> None:
+        del house
+        self.all: list[Callable[[], None]] = []
+
+    def tell(self) -> None:
+        for doubt in self.all:
+            doubt()
+
+
+def bump_epoch(connection: sa.Connection, house: House) -> None:
     """Say, in the transaction of the change, that what is cached about credentials no longer counts."""
     connection.execute(BUMP_EPOCH)
+    house.db.after_commit(house.part(Doubts).tell)
 
 
 def open_database(settings: Settings) -> Database:

@@ -129,7 +129,7 @@ def _insert(connection: sa.Connection, house: House, who: Principal, values: dic
     if row is None:
         return None
     # Somebody may have asked for this id before it was one.
-    bump_epoch(connection)
+    bump_epoch(connection, house)
     audit.record(connection, house, who, "project:project:created", target=f"project:{row.id}")
     return project_of(row)
 
@@ -229,7 +229,7 @@ def _change(house: House, who: Principal, project_id: int, values: dict[str, Any
         same = sa.and_(projects.c.id == project_id, projects.c.organization_id == who.organization_id)
         changed = sa.update(projects).where(same).values(**values, updated_at=house.clock()).returning(projects)
         row = connection.execute(changed).one()
-        bump_epoch(connection)
+        bump_epoch(connection, house)
         audit.record(
             connection, house, who, "project:project:changed", target=f"project:{project_id}", data={"new": values}
         )

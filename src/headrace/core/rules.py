@@ -94,7 +94,8 @@ def integer(value: Any, field: str, least: int, most: int = LARGEST) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise invalid(field, "must be an integer", type="type")
     if not least <= value <= most:
-        raise invalid(field, f"must be >= {least}" if most == LARGEST else f"must be {least}-{most}")
+        open_ended = most == LARGEST and value < least
+        raise invalid(field, f"must be >= {least}" if open_ended else f"must be {least}-{most}")
     return value
 
 

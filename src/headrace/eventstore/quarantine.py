@@ -69,7 +69,8 @@ def sift(engine: Engine, segment: Segment) -> int:
     scratch = segment.path.with_suffix(".sift")
     try:
         probe = functools.partial(problem_with, engine, scratch)
-        good, bad = parts(segment, probe)
+        # A line that is no group does not say when it arrived; where no other does, it counts as arrived now.
+        good, bad = parts(segment, probe, segment.first_day or engine.clock())
         if good:
             scratch.write_bytes(b"".join(good))
             engine.insert_segment(scratch, token=f"{segment.name}.r")
@@ -94,8 +95,8 @@ def problem_with(engine: Engine, scratch: Path, lines: Sequence[bytes]) -> str |
 Probe = Callable[[Sequence[bytes]], str | None]
 
 
-def parts(segment: Segment, probe: Probe) -> tuple[list[bytes], list[Bad]]:
-    """Return the readable lines of a segment and what was taken out of it."""
+def parts(segment: Segment, probe: Probe, arrived: int) -> tuple[list[bytes], list[Bad]]:
+    """Return the readable lines of a segment and what was taken out of it; `arrived` is for lines that do not say."""
     good: list[bytes] = []
     bad: list[Bad] = []
     lines = segment.path.read_bytes().splitlines(keepends=True)
@@ -106,7 +107,7 @@ def parts(segment: Segment, probe: Probe) -> tuple[list[bytes], list[Bad]]:
         try:
             group = msgspec.json.decode(line, type=RawGroup)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            bad.append(Bad(0, 0, segment.first_day, 0, segment.name, f"not a group of events: {reason}", shown(line)))
+            bad.append(Bad(0, 0, arrived, 0, segment.name, f"not a group of events: {reason}", shown(line)))
             continue
         ones = [single(group, number) for number in range(len(group.events))]
         for number, (one, why) in enumerate(halved(ones, probe)):

@@ -15,9 +15,13 @@ PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def ready(call: Call) -> Answer:
-    """Answer 200 once the database and the event store answer, else 503."""
+    """Answer 200 while the database does, else 503; `ingest` is `accepted`, or says why it is `refused`.
+
+    A server that takes no events still reads and deletes, which is how room is made; a proxy must leave it in.
+    """
     await asyncio.to_thread(_ask, call)
-    return answer(200, {"status": "ready"})
+    why = call.house.store.refusing
+    return answer(200, {"status": "ready", "ingest": f"refused: {why}" if why else "accepted"})
 
 
 def _ask(call: Call) -> None:
@@ -27,8 +31,6 @@ def _ask(call: Call) -> None:
             connection.exec_driver_sql("SELECT 1")
     except UnreachableError:
         raise unavailable("The database does not answer", RETRY_SECONDS) from None
-    if house.store.refusing:
-        raise unavailable("The event store takes no events", RETRY_SECONDS)
 
 
 async def metrics(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from headrace.core.house import House
 from headrace.core.identity import organizations, sessions
 from headrace.core.limits.windows import Budget, Standing
 from headrace.core.principal import Principal
-from headrace.core.refusals import Kind, Refusal, beyond_scope, rate_limited, unauthenticated
+from headrace.core.refusals import Kind, Refusal, beyond_scope, forbidden, rate_limited, unauthenticated
 from headrace.wire import address
 from headrace.wire.call import Call
 
@@ -135,11 +135,15 @@ def resolved(call: Call, doubtful: Sequence[Budget], resolve: Callable[[Call], P
 def reach(who: Principal, action: tuple[str, str] | None, named: str) -> None:
     """Refuse a key that is no organization's, or whose scopes do not reach an action.
 
-    `named` is how the door writes a scope: `{resource}:{action}`, or `{action}`.
+    `named` is how the door writes a scope: `{resource}:{action}`, or `{action}`. A key that has the scope and is of
+    the wrong kind is told so.
     """
     if who.kind != "key" or action is None or (who.key_kind in ORGANIZATION_KEYS and who.allows(*action)):
         return
-    raise beyond_scope(named.format(resource=action[0], action=action[1]))
+    wanted = named.format(resource=action[0], action=action[1])
+    if who.allows(*action):
+        raise forbidden(f"Insufficient scope: {wanted} of an organization's key required, and this is a project's")
+    raise beyond_scope(wanted)
 
 
 def spent(standing: Standing) -> Refusal:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Pace(NamedTuple):
-    """Seconds: the longest silence, and how long somebody whose key was revoked or session ended may read on."""
+    """Seconds: the longest silence, and how long somebody whom another process shut out may read on.
+
+    What this process changes about credentials is told to the hub, which has it checked at once.
+    """
 
     beat: float = 15.0
     check: float = 5.0
@@ -37,7 +40,9 @@ async def followed(
             yield [piece]
         while subscription.ended is None:
             now = time.monotonic()
-            if now >= checked + pace.check:
+            if subscription.doubted or now >= checked + pace.check:
+                # First, so that a change while it is asked is asked about again.
+                subscription.doubted = False
                 await asyncio.to_thread(check)
                 checked = now
             patience = min(checked + pace.check, beaten + pace.beat) - now

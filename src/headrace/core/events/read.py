@@ -66,6 +66,15 @@ def errors(house: "House", who: Principal, *, project_id: int, filters: Filters,
     return page(house, selected(house, who, project_id, filters, errors=True), limit, offset, None)
 
 
+def count_errors(house: "House", who: Principal, *, project_id: int, filters: Filters) -> int | None:
+    """Count what `errors` lists; None where that would read more than a search may."""
+    selection = selected(house, who, project_id, filters, errors=True)
+    try:
+        return queries.count(house.store.engine, selection)
+    except QueryRefused:
+        return None
+
+
 def page(  # noqa: PLR0917  Called from the verbs above only.
     house: "House",
     selection: Selection,

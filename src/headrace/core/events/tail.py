@@ -20,6 +20,7 @@ import msgspec
 
 from headrace.core.events.filters import Filters
 from headrace.core.events.read import asked, selected
+from headrace.core.house import Doubts
 from headrace.core.principal import Principal
 from headrace.core.refusals import invalid, rate_limited, unavailable
 from headrace.eventstore import queries, search
@@ -94,6 +95,7 @@ class Subscription:
         self.loop = loop
         self.begins = 0  # Groups below this id were appended before.
         self.ended: str | None = None
+        self.doubted = False  # Whether its reader still may is to be asked now.
         self.lock = threading.Lock()
         self.ready = asyncio.Event()
         self.told = False
@@ -177,6 +179,7 @@ class Hub:
         self.thread: threading.Thread | None = None
         self.replays: ThreadPoolExecutor | None = None
         self.closed = False
+        house.part(Doubts).all.append(self.doubt)
 
     # -- the side of append, on the event loop: it never waits ---------------------------------------------------------
 
@@ -306,13 +309,23 @@ class Hub:
                 self.replays = ThreadPoolExecutor(REPLAY_THREADS, thread_name_prefix="tail-replay")
             return self.replays
 
+    def everyone(self) -> list[Subscription]:
+        """Return all subscriptions; called with the lock."""
+        return [one for watches in self.projects.values() for watch in watches.values() for one in watch.subscriptions]
+
+    def doubt(self) -> None:
+        """Have everybody's right to watch asked for again, now."""
+        with self.lock:
+            doubted = self.everyone()
+        for one in doubted:
+            one.doubted = True
+        wake(doubted)
+
     def close(self) -> None:
         """End every subscription, take no more, stop the thread."""
         with self.lock:
             self.closed = True
-            ending = [
-                one for watches in self.projects.values() for watch in watches.values() for one in watch.subscriptions
-            ]
+            ending = self.everyone()
             thread, self.thread = self.thread, None
         for one in ending:
             one.end(STOPPING)

@@ -27,8 +27,11 @@ LONGEST_SEARCH = 200
 
 
 class GroupPage(NamedTuple):
+    """`total`: on all pages together."""
+
     groups: list[Group]
     has_more: bool
+    total: int
 
 
 def list_all(
@@ -64,7 +67,9 @@ def list_all(
     query = sa.select(*COLUMNS).where(*where).order_by(SORTS[sort].desc(), error_groups.c.id.desc())
     with house.db.read() as connection:
         groups = [group_of(row) for row in connection.execute(query.limit(limit + 1).offset(offset))]
-    return GroupPage(groups[:limit], len(groups) > limit)
+        # A project has so many groups at most as the settings say, and this is answered from an index of it.
+        total = connection.execute(sa.select(sa.func.count()).select_from(error_groups).where(*where)).scalar_one()
+    return GroupPage(groups[:limit], len(groups) > limit, total)
 
 
 def of_project(project: Project) -> list[sa.ColumnElement[bool]]:

@@ -88,7 +88,7 @@ def change(house: House, who: Principal, *, account_id: int, role: Any = None, i
                 session_table.c.organization_id == who.organization_id, session_table.c.account_id == account_id
             )
             sessions.end(connection, house, here, reason="deactivated")
-        bump_epoch(connection)
+        bump_epoch(connection, house)
         audit.record(
             connection,
             house,

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.core import audit
-from headrace.core.house import House
+from headrace.core.house import Doubts, House
 from headrace.core.identity.records import Pair, Refreshed, account_with
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal, unauthenticated
@@ -203,6 +203,7 @@ def log_out(house: House, who: Principal) -> None:
 def end(connection: sa.Connection, house: House, which: sa.ColumnElement[bool], *, reason: str) -> int:
     """End every running session that `which` (a condition on the table) selects; return how many."""
     running = sa.update(sessions).where(which, sessions.c.revoked_at.is_(None))
+    house.db.after_commit(house.part(Doubts).tell)
     return connection.execute(running.values(revoked_at=house.clock(), revoke_reason=reason)).rowcount
 
 

@@ -58,7 +58,7 @@ def _change(house: House, who: Principal, key_id: int, what: str, values: Any) -
         again = what == "revoked" and row.revoked_at is not None
         row = connection.execute(changed).one()
         if not again:
-            bump_epoch(connection)
+            bump_epoch(connection, house)
             audit.record(connection, house, who, f"apikey:key:{what}", target=f"key:{key_id}")
             if what == "revoked":
                 announce(connection, house, row, "key.revoked")

@@ -234,7 +234,7 @@ def _insert(  # noqa: PLR0917  Private, and called from the verbs above only.
             "created_at": now,
         },
     ).one()
-    bump_epoch(connection)
+    bump_epoch(connection, house)
     audit.record(
         connection,
         house,

@@ -47,7 +47,7 @@ def list_all(
     asked |= {"assigned_to": assigned_to, "limit": limit, "offset": offset}
     page = finding.list_all(call.house, call.who, project_id=project_id, **asked)
     listed = [shown(one) for one in page.groups]
-    return shapes.GroupPage(project_id=project_id, groups=listed, has_more=page.has_more)
+    return shapes.GroupPage(project_id=project_id, groups=listed, total=page.total, has_more=page.has_more)
 
 
 @get("/api/v1/error-groups/{id:str}", opt=terms(WHO, READ, errors=(403, 404)), tags=TAGS, sync_to_thread=True)

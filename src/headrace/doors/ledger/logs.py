@@ -113,7 +113,8 @@ def errors(
     marks = [row.error_fingerprint for row in page.rows if row.error_fingerprint]
     known = finding.by_fingerprint(call.house, call.who, project_id=project_id, fingerprints=marks)
     shown = [error(row, known.get(row.error_fingerprint or "")) for row in page.rows]
-    return shapes.ErrorPage(project_id=project_id, errors=shown, has_more=page.next_cursor is not None)
+    total = read.count_errors(call.house, call.who, project_id=project_id, filters=narrowed)
+    return shapes.ErrorPage(project_id=project_id, errors=shown, total=total, has_more=page.next_cursor is not None)
 
 
 def log(row: EventRow) -> shapes.LogEntry:

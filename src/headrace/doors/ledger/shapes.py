@@ -304,9 +304,11 @@ class ErrorEntry(msgspec.Struct, kw_only=True):
 
 
 class ErrorPage(msgspec.Struct, kw_only=True):
+    """`total` is null where counting would read more than a search may."""
+
     project_id: int
     errors: Sequence[ErrorEntry]
-    total: None = None
+    total: int | None
     has_more: bool
 
 
@@ -343,7 +345,7 @@ class GroupOut(msgspec.Struct, kw_only=True):
 class GroupPage(msgspec.Struct, kw_only=True):
     project_id: int
     groups: Sequence[GroupOut]
-    total: None = None
+    total: int
     has_more: bool
 
 

@@ -30,7 +30,7 @@ Number: TypeAlias = int | float
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
 DURATION = re.compile(r"(?P<number>[0-9.]+)(?P<unit>us|ms|s|m|h)")
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
-STATUS_CLASS = re.compile(r"([1-9])[xX]{2}")
+STATUS_CLASS = re.compile(r"([0-9])[xX]{2}")
 DAY_ALONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LARGEST_ID = 2**64 - 1
 MAX_SEGMENTS = 8  # Each dot of an attribute's path is one more place to look.
@@ -174,6 +174,8 @@ def double(value: Value) -> float:
 
 def status_span(value: Value) -> tuple[Number, Number]:
     found = STATUS_CLASS.fullmatch(value.text)
+    if found is not None and found[1] not in "12345":
+        raise SearchError(f"a class of status is 1xx to 5xx, not {value.text!r}", value.position)
     if found is not None:
         return int(found[1]) * 100, int(found[1]) * 100 + 99
     return (number(value),) * 2
