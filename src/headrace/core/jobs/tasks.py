@@ -17,10 +17,12 @@ class Tasks:
         self.ear = ear
         self.held = 0
         self.lock = threading.Lock()
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop
         self.thread = threading.Thread(target=self._turn, name="job-tasks", daemon=True)
 
     def start(self) -> None:
+        # Not before: an engine that never starts never closes it.
+        self.loop = asyncio.new_event_loop()
         self.thread.start()
 
     def put(self, many: Sequence[Running]) -> None:
