@@ -1,13 +1,16 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from headrace.core import idempotency
 from headrace.core.house import House
-from headrace.core.idempotency import Replay, Ticket
+from headrace.core.idempotency import Asked, Replay, Ticket
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal
+from headrace.core.schema import instance
 from tests.conftest import FakeClock
 
 ADA = Principal(kind="user", organization_id=1, account_id=1)
@@ -15,8 +18,28 @@ KEY = Principal(kind="key", organization_id=1, account_id=1, key_id=1)
 OTHER = Principal(kind="user", organization_id=2, account_id=1)
 
 
-def begin(house: House, who: Principal = ADA, *, key: str = "k1", body: bytes = b"{}", route: str = "/x") -> Any:
-    return idempotency.begin(house, who, method="POST", route=route, key=key, body=body)
+FIRST = Replay(202, {"x-a": "b"}, b'{"accepted":1}\xff')
+
+
+def asked(who: Principal = ADA, *, key: str = "k1", body: bytes = b"{}", route: str = "/x") -> Asked:
+    return Asked(who=who, method="POST", route=route, key=key, body=body)
+
+
+def begin(house: House, who: Principal = ADA, **given: Any) -> Any:
+    return idempotency.begin(house, asked(who, **given))
+
+
+def effect(house: House) -> Replay:
+    """What a verb does: a transaction of its own, and an answer that no other one is like."""
+    with house.db.write() as connection:
+        name = f"effect-{effects(house)}"
+        connection.execute(instance.insert().values(key=name, value="1"))
+    return Replay(201, {}, name.encode())
+
+
+def effects(house: House) -> int:
+    with house.db.read() as connection:
+        return len(connection.execute(sa.select(instance.c.key).where(instance.c.key.like("effect-%"))).all())
 
 
 def refusal(call: Callable[[], Any]) -> Refusal:
@@ -28,15 +51,44 @@ def refusal(call: Callable[[], Any]) -> Refusal:
 def test_the_first_answer_is_given_again_for_a_day(house: House, clock: FakeClock) -> None:
     ticket = begin(house)
     assert isinstance(ticket, Ticket)
-    idempotency.finish(house, ticket, status=202, headers={"x-a": "b"}, body=b'{"accepted":1}\xff')
-    first = Replay(202, {"x-a": "b"}, b'{"accepted":1}\xff')
-    assert begin(house) == first
+    idempotency.finish(house, ticket, FIRST)
+    assert begin(house) == FIRST
     other = refusal(lambda: begin(house, body=b"{ }"))
     assert (other.kind, other.text) == (Kind.INVALID, "Idempotency-Key was already used with another body")
     clock.advance(86_399)
-    assert begin(house) == first
+    assert begin(house) == FIRST
     clock.advance(1)
     assert isinstance(begin(house), Ticket)
+
+
+def test_an_effect_in_the_database_is_committed_with_its_answer(house: House, clock: FakeClock) -> None:
+    first = idempotency.once(house, asked(), lambda: effect(house))
+    assert first == (Replay(201, {}, b"effect-0"), False)
+    clock.advance(3_600)
+    assert idempotency.once(house, asked(), lambda: effect(house)) == (first[0], True)
+    assert refusal(lambda: idempotency.once(house, asked(body=b"{ }"), lambda: effect(house))).kind is Kind.INVALID
+    assert idempotency.once(house, asked(key="k2"), lambda: effect(house))[0].body == b"effect-1"
+
+
+@pytest.mark.parametrize("broken_by", [KeyboardInterrupt, Refusal(Kind.CONFLICT, "no")])
+def test_what_breaks_off_after_the_effect_leaves_neither(house: House, broken_by: Any) -> None:
+    def cut_off() -> Replay:
+        effect(house)
+        raise broken_by
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011  Whatever it was.
+        idempotency.once(house, asked(), cut_off)
+    assert caught.value is broken_by or caught.type is broken_by
+    assert effects(house) == 0
+    assert idempotency.once(house, asked(), lambda: effect(house)) == (Replay(201, {}, b"effect-0"), False)
+
+
+def test_of_many_at_once_one_has_the_effect(house: House) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: idempotency.once(house, asked(), lambda: effect(house)), range(16)))
+    assert effects(house) == 1
+    assert {one.body for one, _ in found} == {b"effect-0"}
+    assert sorted(is_again for _, is_again in found) == [False] + [True] * 15
 
 
 def test_callers_and_routes_are_apart(house: House) -> None:
@@ -44,16 +96,16 @@ def test_callers_and_routes_are_apart(house: House) -> None:
     assert all(isinstance(ticket, Ticket) for ticket in tickets)
 
 
-def test_one_that_runs_is_waited_for(house: House, clock: FakeClock) -> None:
-    first = begin(house)
-    clock.advance(20)
+def test_one_that_runs_is_waited_for_and_one_that_broke_off_is_not_repeated(house: House, clock: FakeClock) -> None:
+    ticket = begin(house)
+    clock.advance(59)
     running = refusal(lambda: begin(house))
     assert (running.kind, running.facts["retry_after"]) == (Kind.CONFLICT, 1)
-    clock.advance(40)
-    second = begin(house)
-    assert isinstance(second, Ticket), "after a minute it counts as cut off"
-    idempotency.finish(house, first, status=500, headers={}, body=b"late")
-    assert refusal(lambda: begin(house)).kind is Kind.CONFLICT, "the late one does not answer for the other"
+    clock.advance(1)
+    unknown = refusal(lambda: begin(house))
+    assert (unknown.kind, "unknown" in unknown.text, unknown.facts) == (Kind.CONFLICT, True, {})
+    idempotency.finish(house, ticket, FIRST)
+    assert begin(house) == FIRST, "it was only slow"
 
 
 def test_a_dropped_key_is_free(house: House) -> None:

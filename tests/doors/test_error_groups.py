@@ -115,6 +115,15 @@ def test_merging_and_comments(errors: Groups, until: Callable[..., None]) -> Non
 
     made = errors.ask("POST", f"/{first}/comments", {"text": "<b>Why?</b>"}, 201)
     assert (made["text"], made["account_id"]) == ("<b>Why?</b>", errors.tenant.account_id)
+    once = {**bearer(errors.tenant.token), "Idempotency-Key": "said"}
+    where = {"project_id": errors.tenant.project_id}
+    said = [
+        errors.client.post(f"{PATH}/{second}/comments", json={"text": "Once"}, params=where, headers=once)
+        for _ in range(2)
+    ]
+    assert [(one.status_code, one.headers.get("idempotency-replayed")) for one in said] == [(201, None), (201, "true")]
+    assert said[0].content == said[1].content
+    assert errors.ask("GET", f"/{second}/comments")["total"] == 1
     edited = errors.ask("PATCH", f"/{first}/comments/{made['id']}", {"text": "Because."})
     assert edited["edited_at"] is not None
     assert errors.ask("GET", f"/{first}/comments") == {"comments": [edited], "total": 1}

@@ -1,11 +1,13 @@
 """Idempotency keys: for a day, the same key and body by the same caller get the first answer again.
 
-Whether an answer is worth keeping (2xx and business 4xx) the door decides: it calls `finish`, or `drop`.
+What happens in the metadata database alone runs in one transaction with its key and its answer (`once`). Around any
+other effect the key is taken before and the answer kept after (`begin`, `finish` or `drop`); where a crash came between
+the two nobody knows what happened, and the key is refused.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import sqlalchemy as sa
@@ -17,10 +19,15 @@ from headrace.core.schema import idempotency
 from headrace.kit.times import DAY, SECOND
 
 LONGEST = 255
-# After that a request that never finished was cut off by a crash, and its key may be taken over.
+# After that a request that never finished was cut off by a crash: repeating it may do its work twice.
 STARTED_US = 60 * SECOND
-# The first request is most likely done by then; only one whose process died holds the key for longer.
+# The first request is most likely done by then.
 RETRY_SECONDS = 1
+RUNNING = "A request with this Idempotency-Key is still running"
+UNKNOWN = (
+    "The first request with this Idempotency-Key broke off, and whether it took effect is unknown: look, and if it did "
+    "not, send it under another key"
+)
 COLUMNS = [idempotency.c[name] for name in ("organization_id", "principal", "method", "route", "key")]
 
 
@@ -28,63 +35,95 @@ class Ticket(msgspec.Struct, frozen=True):
     """A request that runs under its key."""
 
     id: int
-    started_at: int
 
 
 class Replay(msgspec.Struct, frozen=True):
     """The first answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
 
-def begin(house: House, who: Principal, *, method: str, route: str, key: str, body: bytes) -> Ticket | Replay:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that names itself: who asks what of which place, under which key."""
+
+    who: Principal
+    method: str
+    route: str
+    key: str
+    body: bytes
+
+
+def once(house: House, asked: Asked, run: Callable[[], Replay]) -> tuple[Replay, bool]:
+    """Run what writes to the metadata database alone, or return the first answer, and whether that is what it is.
+
+    Effect and answer are committed together: whatever breaks off leaves neither, and the key is free.
+    Refused: another body under the same key (invalid).
+    """
+    with house.db.whole() as connection:
+        begun = _begun(house, connection, asked)
+        if isinstance(begun, Replay):
+            return begun, True
+        answer = run()
+        _keep(connection, begun, answer)
+        return answer, False
+
+
+def begin(house: House, asked: Asked) -> Ticket | Replay:
     """Take the key for this request, or return the first answer to the same one.
 
-    Refused: another body under the same key (invalid), the first request still running (conflict, with retry_after).
+    Refused: another body under the same key (invalid), the first request still running (conflict, with retry_after),
+    or broken off (conflict).
     """
+    with house.db.write() as connection:
+        return _begun(house, connection, asked)
+
+
+def _begun(house: House, connection: sa.Connection, asked: Asked) -> Ticket | Replay:
+    key, who = asked.key, asked.who
     if not 1 <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
         raise invalid("Idempotency-Key", "must be 1-255 printable characters")
-    now, digest = house.clock(), hashlib.sha256(body).digest()
+    now, digest = house.clock(), hashlib.sha256(asked.body).digest()
     place = {
         "organization_id": who.organization_id,
         "principal": f"{who.kind}:{who.key_id or who.account_id or 0}",
-        "method": method,
-        "route": route,
+        "method": asked.method,
+        "route": asked.route,
         "key": key,
     }
     values = place | {"request_sha256": digest, "is_done": 0, "created_at": now}
     same = sa.and_(*(column == place[column.name] for column in COLUMNS))
-    with house.db.write() as connection:
-        over = sa.or_(
-            idempotency.c.created_at <= now - DAY,
-            sa.and_(idempotency.c.is_done == 0, idempotency.c.created_at <= now - STARTED_US),
-        )
-        connection.execute(sa.delete(idempotency).where(same, over))
-        insert = house.db.insert(idempotency).values(values).on_conflict_do_nothing(index_elements=COLUMNS)
-        made = connection.execute(insert.returning(idempotency.c.id)).scalar()
-        if made is not None:
-            return Ticket(made, now)
-        first = connection.execute(sa.select(idempotency).where(same)).one()
+    connection.execute(sa.delete(idempotency).where(same, idempotency.c.created_at <= now - DAY))
+    insert = house.db.insert(idempotency).values(values).on_conflict_do_nothing(index_elements=COLUMNS)
+    made = connection.execute(insert.returning(idempotency.c.id)).scalar()
+    if made is not None:
+        return Ticket(made)
+    first = connection.execute(sa.select(idempotency).where(same)).one()
     if first.request_sha256 != digest:
         raise invalid("Idempotency-Key", "reused", text="Idempotency-Key was already used with another body")
     if not first.is_done:
-        raise Refusal(Kind.CONFLICT, "A request with this Idempotency-Key is still running", retry_after=RETRY_SECONDS)
+        if first.created_at <= now - STARTED_US:
+            raise Refusal(Kind.CONFLICT, UNKNOWN)
+        raise Refusal(Kind.CONFLICT, RUNNING, retry_after=RETRY_SECONDS)
     return Replay(first.status, json.loads(first.headers), first.body)
 
 
-def finish(house: House, ticket: Ticket, *, status: int, headers: Mapping[str, str], body: bytes) -> None:
+def finish(house: House, ticket: Ticket, answer: Replay) -> None:
     """Keep the answer."""
-    values = {"is_done": 1, "status": status, "headers": json.dumps(dict(headers)), "body": body}
     with house.db.write() as connection:
-        connection.execute(sa.update(idempotency).where(_of(ticket)).values(values))
+        _keep(connection, ticket, answer)
+
+
+def _keep(connection: sa.Connection, ticket: Ticket, answer: Replay) -> None:
+    values = {"is_done": 1, "status": answer.status, "headers": json.dumps(dict(answer.headers)), "body": answer.body}
+    connection.execute(sa.update(idempotency).where(idempotency.c.id == ticket.id).values(values))
 
 
 def drop(house: House, ticket: Ticket) -> None:
     """Free the key: the request came to nothing, and may be sent again."""
     with house.db.write() as connection:
-        connection.execute(sa.delete(idempotency).where(_of(ticket), idempotency.c.is_done == 0))
+        connection.execute(sa.delete(idempotency).where(idempotency.c.id == ticket.id, idempotency.c.is_done == 0))
 
 
 def purge(house: House) -> int:
@@ -92,8 +131,3 @@ def purge(house: House) -> int:
     with house.db.write() as connection:
         old = sa.delete(idempotency).where(idempotency.c.created_at <= house.clock() - DAY)
         return connection.execute(old).rowcount
-
-
-def _of(ticket: Ticket) -> sa.ColumnElement[bool]:
-    # The time too: a key that was taken over after a minute is another request's.
-    return sa.and_(idempotency.c.id == ticket.id, idempotency.c.created_at == ticket.started_at)

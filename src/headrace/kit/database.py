@@ -72,9 +72,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction: committed at the end, rolled back by any exception. Not to be nested."""
-        if getattr(self._local, "writing", None) is not None:
-            raise RuntimeError("a verb is one transaction: write() inside write() is a bug")
+        """One transaction: committed at the end, rolled back by any exception. Nested in `whole()` alone."""
+        joined = self._joined()
+        if joined is not None:
+            yield joined
+            return
         with _reachable(), self._writer() as connection:
             self._local.writing = connection
             after: list[Callable[[], None]] = []
@@ -85,6 +87,23 @@ class Database:
                 self._local.writing = None
         for callback in after:
             callback()
+
+    @contextmanager
+    def whole(self) -> Iterator[sa.Connection]:
+        """One transaction that the verbs called in it join: all they write is committed with it, or nothing is."""
+        with self.write() as connection:
+            self._local.whole = True
+            try:
+                yield connection
+            finally:
+                self._local.whole = False
+
+    def _joined(self) -> sa.Connection | None:
+        """Return the transaction of this thread that takes in what is written now; None where none is open."""
+        writing: sa.Connection | None = getattr(self._local, "writing", None)
+        if writing is not None and not getattr(self._local, "whole", False):
+            raise RuntimeError("a verb is one transaction: write() inside write() is a bug")
+        return writing
 
     def submit(self, work: Callable[[sa.Connection], T], *, single: bool = False) -> T:
         """Run one short piece of work durably; what many threads submit at once shares a commit. Not inside write().
@@ -199,8 +218,9 @@ class SqliteDatabase(Database):
 
     def submit(self, work: Callable[[sa.Connection], T], *, single: bool = False) -> T:
         """Of the threads that submit at once, one leads: it runs the work of all in one transaction with one sync."""
-        if getattr(self._local, "writing", None) is not None:
-            raise RuntimeError("a verb is one transaction: submit() inside write() is a bug")
+        joined = self._joined()
+        if joined is not None:
+            return work(joined)
         mine = _Submitted(work, single=single)
         self._waiting.append(mine)
         if not self._leading.acquire(blocking=False):

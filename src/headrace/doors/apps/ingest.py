@@ -20,7 +20,7 @@ from headrace.kit import times
 from headrace.wire import jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Terms
-from headrace.wire.repeats import once
+from headrace.wire.repeats import once_beyond
 
 # A clock this far ahead is wrong. The event counts as of its arrival, or it would be the newest for as long.
 MOST_AHEAD = 10 * times.MINUTE
@@ -35,7 +35,7 @@ async def take(call: Call) -> Answer:
         rule = "must be a positive integer"
         raise invalid("app_id", rule, text=f"app_id {rule}")
     project = keys.resolved_project(call.house, call.who, project_id)
-    return await once(call, f"events#{project_id}", lambda: keep(call, project))
+    return await once_beyond(call, f"events#{project_id}", lambda: keep(call, project))
 
 
 async def keep(call: Call, project: Project) -> Answer:

@@ -17,6 +17,7 @@ from headrace.kit import times
 from headrace.wire import site
 from headrace.wire.door import Incoming, terms
 from headrace.wire.moments import Time, timed
+from headrace.wire.repeats import once_here
 
 PATH = "/api/v1/error-groups/{id:str}"
 READING = terms(WHO, READ, errors=(403, 404))
@@ -148,7 +149,10 @@ def list_comments(call: Incoming, project_id: ProjectId, id: Id) -> CommentList:
 )
 def add_comment(call: Incoming, project_id: ProjectId, id: Id, data: JSONBody[Said]) -> CommentOut:  # noqa: A002
     """Comment on a group: plain text of at most 10,000 characters."""
-    return said(comments.add(call.house, call.who, project_id=project_id, group_id=id, text=data.text))
+    facts: dict[str, Any] = {"project_id": project_id, "group_id": id, "text": data.text}
+    return once_here(
+        call, f"comments#{project_id}/{id}", CommentOut, lambda: said(comments.add(call.house, call.who, **facts))
+    )
 
 
 @patch(f"{PATH}/comments/{{comment_id:str}}", opt=WRITING, tags=TAGS, sync_to_thread=True)

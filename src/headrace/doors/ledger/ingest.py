@@ -21,7 +21,7 @@ from headrace.wire import express, jsons
 from headrace.wire.body import INLINE_BYTES
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Swift, Terms
-from headrace.wire.repeats import once
+from headrace.wire.repeats import once_beyond
 
 SHOWN_REASONS = 10
 # Of metrics.
@@ -47,13 +47,13 @@ ONE_ACCEPTED = ENCODE(SingleAccepted(1, 0, "Log accepted for processing"))
 async def single(call: Call) -> Answer:
     """Take one log: 202 once it is on disk."""
     project = target(call.house, call.who, call.headers)
-    return await once(call, place(call, project), lambda: take_single(call, project))
+    return await once_beyond(call, place(call, project), lambda: take_single(call, project))
 
 
 async def batch(call: Call) -> Answer:
     """Take up to 1,000 logs: 202 once the good ones are on disk, with a text for each bad one."""
     project = target(call.house, call.who, call.headers)
-    return await once(call, place(call, project), lambda: take_batch(call, project))
+    return await once_beyond(call, place(call, project), lambda: take_batch(call, project))
 
 
 def place(call: Call, project: Project) -> str:

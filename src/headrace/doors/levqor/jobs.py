@@ -50,16 +50,20 @@ class Orders:
 
 async def intake(call: Call) -> Answer:
     """Take in a job."""
-    return await once(call, INTAKE, lambda: take(call))
-
-
-async def take(call: Call) -> Answer:
-    wanted = order(call.who, jsons.decode(call.body, shapes.NewJob))
+    if call.header("idempotency-key") is not None:
+        return await once(call, INTAKE, lambda: taken(workflows.start(call.house, call.who, **wanted(call).fields)))
     async with asyncio.timeout(call.house.settings.request_seconds):
-        job = await call.house.part(Orders).start(wanted)
+        return taken(await call.house.part(Orders).start(wanted(call)))
+
+
+def taken(job: Job) -> Answer:
     # The job itself says who asked for what, and when.
     audit.kept()
     return answer(202, shapes.Queued(job_id=job.token))
+
+
+def wanted(call: Call) -> workflows.Order:
+    return order(call.who, jsons.decode(call.body, shapes.NewJob))
 
 
 def order(who: Principal, sent: shapes.NewJob) -> workflows.Order:

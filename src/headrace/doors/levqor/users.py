@@ -13,7 +13,6 @@ from headrace.wire import jsons
 from headrace.wire.call import Answer, Call, answer
 from headrace.wire.door import HotRoute, Incoming, Terms, terms
 from headrace.wire.repeats import once
-from headrace.wire.threads import within
 
 TAGS = ["users"]
 READ, WRITE = ("people", "read"), ("people", "write")
@@ -27,11 +26,9 @@ async def upsert(call: Call) -> Answer:
     return await once(call, UPSERT, lambda: put(call))
 
 
-async def put(call: Call) -> Answer:
+def put(call: Call) -> Answer:
     sent = jsons.decode(call.body, shapes.NewUser)
-    person, is_new = await within(
-        call,
-        people.upsert,
+    person, is_new = people.upsert(
         call.house,
         call.who,
         email=sent.email,
