@@ -1,6 +1,7 @@
 """The engine with its threads: jobs run, are stopped, hang, lose their lease, on a real database and a fake clock."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -164,16 +165,18 @@ def test_a_thread_that_never_ends_is_left_to_itself(lab: Lab, until: Until) -> N
         return "late"
 
     kind = lab.kind(hangs, timeout_seconds=0.05, tries=1)
-    hung = [lab.add(kind) for _ in range(5)]
+    # As many as would have used up every thread that there is, several times.
+    hung = [lab.add(kind) for _ in range(20)]
     until(lambda: all(lab.is_over(job) for job in hung))
     fine = lab.add(lab.kind(echo), payload=7)
     until(lambda: lab.state(fine) == "succeeded")
     threads: Any = lab.engine.runners["thread"]
-    assert threads.hung == 5
+    until(lambda: lab.house.counters.value("jobs_threads_left_total", (("kind", kind),)) == 20)
+    assert (threads.hung, threads.count) == (20, lab.house.settings.jobs_workers)
     let_go.set()
     until(lambda: threads.hung == 0)
     assert {now(lab.house, job).state for job in hung} == {"failed"}
-    assert len(late) == 5
+    assert len(late) == 20
 
 
 def test_a_job_of_three_leases_runs_once(lab: Lab, clock: FakeClock, until: Until) -> None:
@@ -278,13 +281,42 @@ def test_processes_that_misbehave(lab: Lab, until: Until, run: str, error: str |
 
 
 @SQLITE
+def test_a_process_has_so_much_memory(lab: Lab, until: Until) -> None:
+    job = lab.add(lab.kind(children.grows, isolation="process", memory_bytes=64 << 20))
+    until(lambda: lab.is_over(job), seconds=20)
+    done = now(lab.house, job)
+    assert (done.state, done.error, done.attempt) == ("failed", "The job needs more than 64 MiB of memory", 1)
+
+
+@SQLITE
+def test_a_process_that_was_killed_is_not_started_again_at_once(lab: Lab, clock: FakeClock, until: Until) -> None:
+    job = lab.add(lab.kind(children.killed, isolation="process", tries=2))
+    until(lambda: lab.state(job) == "scheduled", seconds=20)
+    waits = now(lab.house, job)
+    assert waits.error == "The job's process was killed by signal 9; the machine may be out of memory"
+    assert 1_000_000 <= waits.run_at - clock.now <= 2_000_000
+    clock.advance(2)
+    until(lambda: lab.state(job) == "failed", seconds=20)
+
+
+@SQLITE
+def test_a_process_stands_back_and_has_what_was_prepared(lab: Lab, until: Until) -> None:
+    kind = lab.kind(children.place, isolation="process", prepare=lambda context: {"of": context.payload})
+    job = lab.add(kind, payload=7)
+    until(lambda: lab.is_over(job), seconds=20)
+    priority, score, said, prepared = now(lab.house, job).result
+    assert (priority > os.getpriority(os.PRIO_PROCESS, 0), score) == (True, "1000")
+    assert (said, prepared) == ("", {"of": 7})
+
+
+@SQLITE
 def test_what_a_process_started_ends_with_it(lab: Lab, until: Until, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     job = lab.add(lab.kind(children.forks, isolation="process"), payload=str(note))
     until(lambda: note.exists() and note.read_text())
     jobs.cancel(lab.house, ADA, job_id=job.id)
     until(lambda: lab.state(job) == "cancelled")
-    until(lambda: not is_alive(int(note.read_text())))
+    until(lambda: not any(is_alive(int(pid)) for pid in note.read_text().split()))
 
 
 def is_alive(pid: int) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from headrace.core.processing import ProcessingError, folders, process
 from headrace.core.processing.aggregates import OPERATIONS as TALLIES
 from headrace.core.processing.conditions import OPERATORS as CONDITION_OPERATORS
 from headrace.core.processing.expressions import OPERATIONS, expression
+from headrace.core.processing.room import size
 from headrace.core.processing.steps import STEPS
 from headrace.core.processing.values import number
 
@@ -236,6 +239,79 @@ def test_sorting_and_grouping_have_an_end(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("headrace.core.processing.aggregates.MOST_DISTINCT", 3)
     with pytest.raises(ProcessingError, match="more than 3 different values"):
         ran({"aggregate": {"by": ["country"], "values": {"n": {"op": "distinct", "field": "id"}}}})
+
+
+WIDE = {"derive": {"a": {"value": "ä" * 3_000}}}
+WIDER = {"derive": {"a": {"op": "concat", "of": [{"field": "a"}] * 20}}}
+TOO_MUCH: list[tuple[list[dict[str, Any]], str]] = [
+    ([{"sort": ["a"]}], "held take more than 4 MiB"),
+    ([{"sort": ["b"]}, {"sort": ["a"]}], "held take more than 4 MiB"),
+    ([{"aggregate": {"by": ["n", "a"], "values": {"x": {"op": "count"}}}}], "held take more than 4 MiB"),
+    ([{"aggregate": {"by": ["n"], "values": {"x": {"op": "max", "field": "a"}}}}], "held take more than 4 MiB"),
+    ([{"aggregate": {"by": ["n"], "values": {"x": {"op": "last", "field": "a"}}}}], "held take more than 4 MiB"),
+    (
+        [{"derive": {f"a{number}": {"op": "upper", "of": [{"field": "a"}]} for number in range(150)}}],
+        "texts of one record take more than",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "said"), TOO_MUCH)
+def test_bytes_are_counted_as_they_are_held(
+    monkeypatch: pytest.MonkeyPatch, more: list[dict[str, Any]], said: str
+) -> None:
+    monkeypatch.setattr("headrace.core.processing.room.MOST_HELD_BYTES", 4 << 20)
+    records = [{"n": number} for number in range(100)]
+    with pytest.raises(ProcessingError, match=said):
+        ran(WIDE, WIDER, *more, records=records)
+    # A hundred records of 120 kB pass one by one, and a few of them may be held.
+    assert len(ran(WIDE, WIDER, {"select": ["n"]}, {"sort": ["n"]}, records=records)) == 100
+    assert ids(WIDE, WIDER, {"sort": ["-id"]}, {"select": ["id"]}) == [4, 3, 2, 1]
+
+
+def test_values_that_were_replaced_are_no_longer_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.core.processing.room.MOST_HELD_BYTES", 1 << 20)
+    texts = {"derive": {"a": {"op": "concat", "of": [{"value": "x" * 50_000}, {"field": "n"}]}}}
+    last = {"aggregate": {"values": {"a": {"op": "last", "field": "a"}, "most": {"op": "max", "field": "a"}}}}
+    (found,) = ran(
+        texts,
+        last,
+        {"derive": {"n": {"op": "length", "of": [{"field": "a"}]}}},
+        {"select": ["n"]},
+        records=[{"n": number} for number in range(1_000)],
+    )
+    assert found == {"n": 50_003}
+
+
+def test_what_names_one_long_value_often_is_not_written() -> None:
+    fields = [{"derive": {f"{step}-{number}": {"field": "a"} for number in range(200)}} for step in range(40)]
+    records = [{"n": 1}]
+    found = process({"records": records, "steps": [WIDE, *fields]}, [], "", lambda _: None)
+    assert (found["records_out"], found["records"], found["truncated"]) == (1, [], True)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_a_size_is_that_of_all_parts(value: Any) -> None:
+    def whole(one: Any) -> int:
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        return sys.getsizeof(one) + sum(map(whole, inner))
+
+    assert size(value, 1 << 40) == whole(value)
+    assert size(value, whole(value) - 1) >= min(whole(value), 1)
+
+
+def test_the_process_of_a_job_is_light() -> None:
+    """It starts for every job: what it imports is time and memory of each of them."""
+    names = "headrace.core.attempts.child, headrace.core.processing.job, headrace.core.functions"
+    said = subprocess.check_output(
+        [sys.executable, "-c", f"import sys, {names}; print(*sys.modules)"], text=True, timeout=60
+    )
+    heavy = {"sqlalchemy", "chdb", "pydantic", "litestar", "asyncio", "headrace.core.jobs", "headrace.core.house"}
+    assert heavy.isdisjoint(said.split())
 
 
 def test_output_is_cut_and_counted() -> None:

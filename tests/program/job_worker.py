@@ -14,6 +14,7 @@ from headrace.core.settings import Settings
 from headrace.kit import clock
 from headrace.kit.database import Database
 from tests.conftest import SECRET
+from tests.core import jobs_children
 
 LEASE_SECONDS = 1
 # Each round may cost a job a try; here none is to run out of them.
@@ -56,6 +57,7 @@ def define(house: House, effects: str, go: str = "") -> None:
         jobs.Kind(name="ending", run=leave, tries=TRIES, ended=ended, per_lane=5),
         jobs.Kind(name="after", run=leave, tries=TRIES),
         jobs.Kind(name="wait", run=wait, tries=TRIES),
+        jobs.Kind(name="stuck", run=jobs_children.stuck, isolation="process"),
     ):
         jobs.define(house, kind)
 

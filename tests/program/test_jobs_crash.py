@@ -1,5 +1,6 @@
 """Worker processes under load are killed, or stopped and woken: every accepted job ends once, and none is lost."""
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -20,6 +21,7 @@ from headrace.core.house import House
 from headrace.core.schema import jobs as schema
 from headrace.kit.database import UnreachableError
 from tests.conftest import SECRET
+from tests.core.test_jobs_engine import is_alive
 from tests.program import job_worker
 from tests.program.conftest import command, environment
 
@@ -158,6 +160,24 @@ def test_a_worker_that_slept_through_its_lease_cannot_finish(
     with lab.db.read() as connection:
         row = connection.execute(sa.select(schema.jobs).where(schema.jobs.c.id == job.id)).one()
     assert (row.state, row.attempt, row.result) == ("succeeded", 2, f'"{job.id}:2"')
+
+
+@pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+def test_processes_of_jobs_end_with_a_server_that_is_killed(
+    lab: House, start: Start, until: Until, tmp_path: Path
+) -> None:
+    server, note = start(), tmp_path / "note"
+    jobs.submit(lab, kind="stuck", organization_id=1, payload=str(note))
+    until(lambda: note.exists() and len(note.read_text().split()) == 2, seconds=30)
+    processes = [int(pid) for pid in note.read_text().split()]
+    try:
+        assert all(map(is_alive, processes))
+        server.kill()
+        until(lambda: not any(map(is_alive, processes)))
+    finally:
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def held_attempt(house: House, job: jobs.Job) -> tuple[str, int]:

@@ -34,6 +34,7 @@ METRICS = (
     Metric("jobs_claimed_total", "counter", "Jobs that this process took to run."),
     Metric("jobs_settled_total", "counter", "Attempts that ended here, by kind and the state that followed, or lost."),
     Metric("jobs_leases_lost_total", "counter", "Attempts whose lease ended under them."),
+    Metric("jobs_threads_left_total", "counter", "Threads that did not stop, were left and replaced, by kind."),
     Metric("jobs_reaped_total", "counter", "Jobs taken back from workers that were lost."),
 )
 

@@ -14,8 +14,6 @@ log = logging.getLogger(__name__)
 AHEAD_SECONDS = 0.02
 AHEAD_MOST = 200
 WEIGHT = 0.1
-# Threads that hang are memory; beyond this the engine runs with fewer.
-HUNG_PER_THREAD = 4
 CLOSE_SECONDS = 1.0
 
 
@@ -55,12 +53,10 @@ class Threads:
         with self.lock:
             self.held -= 1
             self.hung += 1
-            replace = self.hung <= HUNG_PER_THREAD * max(1, self.count)
-            if not replace:
-                self.count -= 1
         log.error("Job %s does not stop; its thread is left to itself (%s of them)", one.job.fence, self.hung)
-        if replace:
-            self._spawn()
+        one.context.house.counters.add("jobs_threads_left_total", (("kind", one.kind.name),))
+        # Always: a thread that hangs is some memory, a server with no thread left runs none of these jobs again.
+        self._spawn()
 
     def close(self) -> None:
         for _ in self.threads:
@@ -71,7 +67,7 @@ class Threads:
 
     def _spawn(self) -> None:
         thread = threading.Thread(target=self._work, name="job", daemon=True)
-        self.threads.append(thread)
+        self.threads = [*filter(threading.Thread.is_alive, self.threads), thread]
         thread.start()
 
     def _work(self) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from headrace.core.processing import folders, sources, steps
 from headrace.core.processing.folders import Folder
+from headrace.core.processing.room import size
 from headrace.core.processing.values import ProcessingError, Record
 
 __all__ = ["ProcessingError", "process"]
@@ -21,6 +22,8 @@ MOST_RECORDS = 10_000_000
 # Of what goes out; the rest is counted.
 MOST_OUT = 1_000
 MOST_OUT_BYTES = 48 << 10
+# In memory, and not written at all: whatever takes more than this is longer as JSON than may go out.
+MOST_LOOKED_BYTES = 4 << 20
 # A look at the clock of the job for so many records.
 BATCH = 1_000
 
@@ -107,7 +110,9 @@ class Output:
             self.columns |= dict.fromkeys(record)
         if self.full:
             return
-        self.bytes += len(msgspec.json.encode(record))
+        # A record whose fields all name one long value is small until it is written.
+        large = size(record, MOST_LOOKED_BYTES) > MOST_LOOKED_BYTES
+        self.bytes += MOST_OUT_BYTES + 1 if large else len(msgspec.json.encode(record))
         self.full = len(self.records) == MOST_OUT or self.bytes > MOST_OUT_BYTES
         if not self.full:
             self.records.append(record)

@@ -67,7 +67,13 @@ def _round(found: Sequence[Any]) -> Number | None:
 
 
 def _on_text(run: Callable[[str], Any]) -> Callable[[Sequence[Any]], Any]:
-    return lambda found: None if found[0] is None else run(values.text(found[0]))
+    def on(found: Sequence[Any]) -> Any:
+        value = found[0]
+        if value is None:
+            return None
+        return run(value if isinstance(value, str) else values.short(values.text(value)))
+
+    return on
 
 
 def _absolute(found: Sequence[Any]) -> Number | None:
@@ -94,6 +100,6 @@ OPERATIONS: dict[str, tuple[int, int, Callable[[Sequence[Any]], Any]]] = {
     "upper": (1, 1, _on_text(lambda one: values.short(one.upper()))),
     "trim": (1, 1, _on_text(str.strip)),
     "length": (1, 1, _on_text(len)),
-    "concat": (1, MOST_ARGUMENTS, lambda found: values.short("".join(map(values.text, found)))),
+    "concat": (1, MOST_ARGUMENTS, values.joined),
     "coalesce": (1, MOST_ARGUMENTS, _first),
 }

@@ -8,6 +8,7 @@ from headrace.core.processing import values
 from headrace.core.processing.aggregates import aggregate
 from headrace.core.processing.conditions import condition, name, reader
 from headrace.core.processing.expressions import expression
+from headrace.core.processing.room import Room, made
 from headrace.core.processing.values import ProcessingError, Record
 
 Step = Callable[[Iterable[Record]], Iterator[Record]]
@@ -17,22 +18,27 @@ MOST_FIELDS = 200
 # A sort has to hold what it sorts.
 MOST_SORTED = 200_000
 MOST_LIMIT = 1_000_000
+# What a record is sorted by, and its place in the list.
+RANK_BYTES = 150
 
 
 def read(given: Any) -> list[Step]:
     """Read the list of steps, each an object of one member: `[{"filter": ...}, {"select": ...}]`."""
     if not isinstance(given, list) or len(given) > MOST_STEPS:
         raise ProcessingError(f"steps: must be a list of at most {MOST_STEPS} steps")
-    return [_step(one, f"steps[{number}]") for number, one in enumerate(given)]
+    room = Room()
+    return [_step(one, f"steps[{number}]", room) for number, one in enumerate(given)]
 
 
-def _step(given: Any, place: str) -> Step:
+def _step(given: Any, place: str, room: Room) -> Step:
     if not isinstance(given, dict) or len(given) != 1:
         raise ProcessingError(f"{place}: must be an object of one member, one of {', '.join(STEPS)}")
     ((word, inner),) = given.items()
     if word not in STEPS:
         raise ProcessingError(f"{place}: a step is one of {', '.join(STEPS)}")
-    return STEPS[word](inner, f"{place}.{word}")
+    if word in HOLDING:
+        return HOLDING[word](inner, f"{place}.{word}", room)
+    return PASSING[word](inner, f"{place}.{word}")
 
 
 def _filter(given: Any, place: str) -> Step:
@@ -57,24 +63,31 @@ def _rename(given: Any, place: str) -> Step:
 def _derive(given: Any, place: str) -> Step:
     if not isinstance(given, dict) or not 1 <= len(given) <= MOST_FIELDS:
         raise ProcessingError(f"{place}: must be an object of 1 to {MOST_FIELDS} fields")
-    made = {name(field, place): expression(one, f"{place}.{field}") for field, one in given.items()}
-    return lambda records: (record | {field: run(record) for field, run in made.items()} for record in records)
+    wanted = {name(field, place): expression(one, f"{place}.{field}") for field, one in given.items()}
+    return lambda records: (
+        record | made({field: run(record) for field, run in wanted.items()}, place) for record in records
+    )
 
 
-def _sort(given: Any, place: str) -> Step:
+def _sort(given: Any, place: str, room: Room) -> Step:
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_FIELDS:
         raise ProcessingError(f"{place}: must be a list of 1 to {MOST_FIELDS} fields, `-` before one that falls")
     wanted = [name(one, place) for one in given]
     keys = [(reader(name(one.removeprefix("-"), place)), one.startswith("-")) for one in wanted]
 
     def sort(records: Iterable[Record]) -> Iterator[Record]:
-        held = list(islice(records, MOST_SORTED + 1))
-        if len(held) > MOST_SORTED:
-            raise ProcessingError(f"{place}: there are more than {MOST_SORTED} records to sort; filter them first")
+        held: list[Record] = []
+        taken = 0
+        for record in records:
+            if len(held) == MOST_SORTED:
+                raise ProcessingError(f"{place}: there are more than {MOST_SORTED} records to sort; filter them first")
+            taken += room.take(record, place, more=RANK_BYTES)
+            held.append(record)
         # The last key first: sorting keeps the order of what is equal.
         for read, falling in reversed(keys):
             held.sort(key=_rank(read), reverse=falling)
         yield from held
+        room.give(taken)
 
     return sort
 
@@ -89,12 +102,12 @@ def _limit(given: Any, place: str) -> Step:
     return lambda records: islice(records, given)
 
 
-STEPS: dict[str, Callable[[Any, str], Step]] = {
+PASSING: dict[str, Callable[[Any, str], Step]] = {
     "filter": _filter,
     "select": _select,
     "rename": _rename,
     "derive": _derive,
-    "aggregate": aggregate,
-    "sort": _sort,
     "limit": _limit,
 }
+HOLDING: dict[str, Callable[[Any, str, Room], Step]] = {"aggregate": aggregate, "sort": _sort}
+STEPS = (*PASSING, *HOLDING)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 LARGEST_INTEGER = 1 << 63
@@ -53,6 +54,17 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def joined(found: Iterable[Any]) -> str:
+    """Return values as one text; what would be too long is not made."""
+    parts, length = [], 0
+    for one in found:
+        parts.append(text(one))
+        length += len(parts[-1])
+        if length > LONGEST_TEXT:
+            raise ProcessingError(f"a text became longer than {LONGEST_TEXT} characters")
+    return "".join(parts)
 
 
 def short(value: str) -> str:
