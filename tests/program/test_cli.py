@@ -327,7 +327,7 @@ def test_the_operator_begins_with_an_empty_folder(tmp_path: Path) -> None:
     limited = command("key", "limit", "1", "--per-minute", "5", "--data", data)
     assert limited.stdout == "key 1: 5 a minute, default an hour\n"
     assert command("admin", "organization", "Second", "--admin", "me@example.com", "--data", data).returncode == 0
-    unclear = command("project", "list", "--data", data)
+    unclear = command("project", "create", "x", "--data", data)
     assert (unclear.returncode, "several organizations (main, second)" in unclear.stderr) == (1, True)
     listed = command("project", "list", "--organization", "main", "--data", data)
     assert listed.stdout.splitlines()[1].split()[:2] == ["1", "web"]

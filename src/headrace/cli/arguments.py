@@ -106,6 +106,7 @@ def _importing(verbs: Any) -> None:
     )
     verb.add_argument("files", nargs="+", metavar="FILE", help="a file of logs, or - for standard input")
     _where(verb, project="project: its slug (then --data makes a key for the import), or its id beside a --key")
+    _organization(verb)
     _data(verb)
     verb.add_argument(
         "--map",
@@ -201,7 +202,7 @@ def _keys(verbs: Any) -> None:
     act.add_argument("--account", metavar="EMAIL", help="owner of an organization's key [its first org_admin]")
     act.add_argument("--expires-days", type=whole(1, 365), metavar="N", help="end of an organization's key")
     act = _act(acts, "list", "List keys, without their secrets.")
-    act.add_argument("project", nargs="?", help="slug or id of a project; without it all keys of the organization")
+    act.add_argument("project", nargs="?", help="slug or id of a project; without it all keys")
     for name, text in (
         ("revoke", "End a key for good, at once."),
         ("pause", "Refuse a key until `headrace key resume`."),
@@ -232,7 +233,7 @@ def _projects(verbs: Any) -> None:
     act.add_argument("slug", help="lower-case letters, digits and hyphens")
     act.add_argument("--name", help="name to show [the slug]")
     act.add_argument("--environment", choices=("production", "staging", "dev"), help="what runs there [production]")
-    _act(acts, "list", "List the organization's projects.")
+    _act(acts, "list", "List projects.")
 
 
 def _admin(verbs: Any) -> None:
@@ -292,9 +293,15 @@ def _act(acts: Any, name: str, text: str, *, organization: bool = True) -> Parse
     act = _verb(acts, name, text)
     _data(act)
     if organization:
-        act.add_argument("--organization", metavar="SLUG", help="which organization [the only one]")
+        _organization(act)
     act.add_argument("--json", action="store_true", help="print JSON")
     return act
+
+
+def _organization(verb: Parser) -> None:
+    verb.add_argument(
+        "--organization", metavar="SLUG", help="which organization [the only one, or that of the project or key]"
+    )
 
 
 def _data(verb: Parser) -> None:

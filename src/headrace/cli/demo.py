@@ -64,15 +64,17 @@ def greet(made: Made | None, house: "House", url: str) -> None:
 
 def again(house: "House", url: str) -> None:
     """Say where things are, without any secret: none is kept."""
+    from headrace.core import projects
     from headrace.core.identity import overview
 
     account = overview.first_account(house)
-    folder = house.settings.data
+    folder, owners = house.settings.data, projects.owners(house, project=PROJECT)
     if account is not None:
         say(f"The account is {account.email}; its password was shown when it was made. Lost something?")
     say()
     say(f"  {url}/ui")
     say(f"  {COMMAND} admin password {account.email if account else EMAIL} --data {folder}")
-    say(f"  {COMMAND} key create {PROJECT} --data {folder}")
+    whose = f" --organization {ORGANIZATION}" if len(owners) > 1 else ""
+    say(f"  {COMMAND} key create {PROJECT if owners else 'PROJECT'}{whose} --data {folder}")
     say(f"  {COMMAND} search --url {url} --key KEY")
     say()

@@ -82,7 +82,7 @@ def _state(path: Path | None, given: Namespace) -> State:
     project = str(project_of(credential, given.project)) if credential else f"slug {given.project}"
     if not credential and not given.project:
         raise Misuse(f"give --key KEY (or {KEY_VARIABLE}), or --project SLUG to have a key made for the import")
-    target = f"{address(given)} {project}"
+    target = f"{address(given)} {project}" + (f" of {given.organization}" if given.organization else "")
     if given.again and path is not None:
         State.path_of(path, target).unlink(missing_ok=True)
     return State.open(path, target, clock.now())

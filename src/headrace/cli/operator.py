@@ -5,7 +5,7 @@ They need no server and disturb none: a running one notices each change at its n
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from headrace.kit.times import show
 
 if TYPE_CHECKING:
     from headrace.core.house import House
+    from headrace.core.identity.records import Organization
     from headrace.core.keys import Key, NewKey
     from headrace.core.projects import Project
 
@@ -58,18 +59,52 @@ def desk(given: Namespace, *, make: bool = False) -> Iterator["House"]:
         raise Trouble(str(problem)) from problem
 
 
-def acting(house: "House", given: Namespace) -> Principal:
-    """The operator, in the organization that `--organization` names, or in the only one."""
-    slug = getattr(given, "organization", None)
-    if slug is None:
-        found = overview.list_organizations(house)
+def acting(house: "House", given: Namespace, *, project: str | None = None, key_id: int | None = None) -> Principal:
+    """The operator, in the organization that `--organization` names, in the only one, or in that of a thing.
+
+    A project (by its slug or id) or a key tells its organization; a slug that several have does not.
+    """
+    if given.organization is not None:
+        return operators.principal(house, organization=given.organization)
+    found = everywhere(house)
+    if len(found) > 1 and project is not None:
+        owners = projects.owners(house, project=project)
+        found = [one for one in found if one.organization_id in owners]
         if not found:
-            raise Trouble("there is no organization yet; `headrace admin account EMAIL` makes an account with one")
-        if len(found) > 1:
-            slugs = ", ".join(one.slug for one in found[:10])
-            raise Trouble(f"there are several organizations ({slugs}); name one with --organization")
-        slug = found[0].slug
-    return operators.principal(house, organization=slug)
+            raise Trouble(f"there is no project {project}; `headrace project list` shows those of all organizations")
+    elif len(found) > 1 and key_id is not None:
+        owner = keys.owner(house, key_id=key_id)
+        found = [one for one in found if one.organization_id == owner]
+        if not found:
+            raise Trouble(f"there is no key {key_id}; `headrace key list` shows those of all organizations")
+    if len(found) > 1:
+        slugs = ", ".join(one.slug for one in found[:10])
+        what = (
+            "there are several organizations" if project is None else f"several organizations have a project {project}"
+        )
+        raise Trouble(f"{what} ({slugs}); name one with --organization")
+    return operators.principal(house, organization=found[0].slug)
+
+
+def everywhere(house: "House") -> "list[Organization]":
+    """Return the organizations, of which there has to be one."""
+    found = overview.list_organizations(house)
+    if not found:
+        raise Trouble("there is no organization yet; `headrace admin account EMAIL` makes an account with one")
+    return found
+
+
+def _listed(
+    house: "House", given: Namespace, read: "Callable[[House, Principal], list[Any]]", columns: tuple[str, ...]
+) -> None:
+    """Show what `read` finds in the organization that was named; without a name in all, and in which."""
+    if given.organization is not None:
+        _list(read(house, acting(house, given)), columns, given)
+        return
+    found = everywhere(house)
+    of = {one.slug: read(house, operators.principal(house, organization=one.slug)) for one in found}
+    rows = [{"organization": slug} | _plain(record) for slug, records in of.items() for record in records]
+    _rows(rows, columns if len(found) == 1 else ("organization", *columns), given)
 
 
 def project_named(house: "House", who: Principal, text: str) -> "Project":
@@ -86,7 +121,7 @@ def project_named(house: "House", who: Principal, text: str) -> "Project":
 def import_key(given: Namespace) -> "NewKey":
     """Make the key by which an import of `--project SLUG` writes; `end_key` ends it."""
     with desk(given) as house:
-        who = acting(house, given)
+        who = acting(house, given, project=given.project)
         project = project_named(house, who, given.project)
         return keys.create_project_key(
             house, who, project_id=project.project_id, name="headrace import", scopes=["ingest"]
@@ -95,11 +130,14 @@ def import_key(given: Namespace) -> "NewKey":
 
 def end_key(given: Namespace, key_id: int) -> None:
     with desk(given) as house:
-        keys.revoke(house, acting(house, given), key_id=key_id)
+        keys.revoke(house, acting(house, given, key_id=key_id), key_id=key_id)
 
 
 def _key(house: "House", given: Namespace) -> None:
-    who = acting(house, given)
+    if given.act == "list" and given.project is None:
+        _listed(house, given, _keys, KEY_COLUMNS)
+        return
+    who = acting(house, given, project=getattr(given, "project", None), key_id=getattr(given, "key_id", None))
     match given.act:
         case "create":
             _show_new(_create(house, who, given), given)
@@ -115,7 +153,8 @@ def _key(house: "House", given: Namespace) -> None:
             )
             _show_new(made, given, imported=True)
         case "list":
-            _list(_keys(house, who, given), KEY_COLUMNS, given)
+            project = project_named(house, who, given.project)
+            _list(keys.list_project_keys(house, who, project_id=project.project_id), KEY_COLUMNS, given)
         case "callback":
             secret = webhooks.organization_secret(house, who)
             _told({"callback_secret": secret}, secret, given)
@@ -154,10 +193,7 @@ def _create(house: "House", who: Principal, given: Namespace) -> "NewKey":
     return keys.create_project_key(house, who, project_id=project_id, name=given.name, scopes=scopes)
 
 
-def _keys(house: "House", who: Principal, given: Namespace) -> "list[Key]":
-    if given.project is not None:
-        project = project_named(house, who, given.project)
-        return keys.list_project_keys(house, who, project_id=project.project_id)
+def _keys(house: "House", who: Principal) -> "list[Key]":
     found = keys.list_organization_keys(house, who)
     for project in projects.list_all(house, who):
         found += keys.list_project_keys(house, who, project_id=project.project_id)
@@ -174,10 +210,10 @@ def _owner(house: "House", who: Principal, given: Namespace) -> int:
 
 
 def _project(house: "House", given: Namespace) -> None:
-    who = acting(house, given)
     if given.act == "list":
-        _list(projects.list_all(house, who), PROJECT_COLUMNS, given)
+        _listed(house, given, projects.list_all, PROJECT_COLUMNS)
         return
+    who = acting(house, given)
     made = projects.create(house, who, name=given.name or given.slug, slug=given.slug, environment=given.environment)
     _show(
         made, f"project {made.slug} has the id {made.project_id}; `headrace key create {made.slug}` makes a key", given
@@ -209,7 +245,7 @@ def _admin(house: "House", given: Namespace) -> None:
             paid = billing.mark_paid(house, who, invoice=given.invoice, amount=given.amount)
             _show(paid, f"invoice {paid.external_id} is paid: {paid.amount_paid:,} {paid.currency}, minor units", given)
         case act:
-            who = acting(house, given)
+            who = acting(house, given, project=given.project)
             project_id = project_named(house, who, given.project).project_id
             name = {"quota": "daily_quota", "queue-limit": "queue_limit"}[act]
             changed = projects.set_limits(house, who, project_id=project_id, **{name: given.number})
@@ -280,7 +316,10 @@ def _show(record: msgspec.Struct, words: str, given: Namespace) -> None:
 
 
 def _list(records: "list[Any]", columns: tuple[str, ...], given: Namespace) -> None:
-    rows = [_plain(record) for record in records]
+    _rows([_plain(record) for record in records], columns, given)
+
+
+def _rows(rows: list[dict[str, Any]], columns: tuple[str, ...], given: Namespace) -> None:
     if given.json:
         as_json(rows)
     elif rows:

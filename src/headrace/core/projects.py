@@ -172,6 +172,18 @@ def get(house: House, who: Principal, *, project_id: int) -> Project:
     return owned(who, None if row is None else project_of(row))
 
 
+def owners(house: House, *, project: str) -> list[int]:
+    """Return the organizations with a project of this slug, else that of this id. Not reachable over HTTP."""
+    slug = rules.SLUG.fullmatch(project.lower())
+    number = project.isascii() and project.isdigit() and len(project) < len(str(rules.LARGEST))
+    mine = sa.select(projects.c.organization_id).order_by(projects.c.organization_id)
+    with house.db.read() as connection:
+        found = connection.execute(mine.where(projects.c.slug == slug[0])).scalars().all() if slug else ()
+        if not found and number:
+            found = connection.execute(mine.where(projects.c.id == int(project))).scalars().all()
+    return list(found)
+
+
 def owned(who: Principal, project: Project | None) -> Project:
     """The one rule of whose a project is."""
     if project is None:

@@ -9,7 +9,15 @@ from headrace.core.keys.making import (
     create_project_key,
     import_key,
 )
-from headrace.core.keys.records import Key, NewKey, get, list_organization_keys, list_project_keys, signing_secret
+from headrace.core.keys.records import (
+    Key,
+    NewKey,
+    get,
+    list_organization_keys,
+    list_project_keys,
+    owner,
+    signing_secret,
+)
 from headrace.core.keys.resolving import Entry, entry, fresh, resolve, resolve_ingest, resolved_project
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "import_key",
     "list_organization_keys",
     "list_project_keys",
+    "owner",
     "pause",
     "resolve",
     "resolve_ingest",

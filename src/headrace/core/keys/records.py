@@ -102,6 +102,15 @@ def get(house: House, who: Principal, *, key_id: int) -> Key:
     return found[0]
 
 
+def owner(house: House, *, key_id: int) -> int | None:
+    """Return the organization of a key, None when there is no such key. Not reachable over HTTP."""
+    with house.db.read() as connection:
+        found: int | None = connection.execute(
+            sa.select(api_keys.c.organization_id).where(api_keys.c.id == key_id)
+        ).scalar()
+    return found
+
+
 def list_project_keys(house: House, who: Principal, *, project_id: int) -> list[Key]:
     """A project's keys, newest first: all of them for an admin, else those the caller made."""
     projects.get(house, who, project_id=project_id)
