@@ -22,7 +22,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-ENTER, ESCAPE, TAB = "\ue007", "\ue00c", "\ue004"
+ENTER, ESCAPE, TAB, CONTROL = "\ue007", "\ue00c", "\ue004", "\ue009"
 
 
 def programs() -> tuple[str, str] | None:
@@ -113,8 +113,10 @@ class Browser:
     def clear(self, selector: str) -> None:
         self.ask("POST", f"/element/{self.find(selector)}/clear")
 
-    def press(self, key: str) -> None:
-        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+    def press(self, *keys: str) -> None:
+        """Press a key, held together with those before it."""
+        strokes = [{"type": "keyDown", "value": key} for key in keys]
+        strokes += [{"type": "keyUp", "value": key} for key in reversed(keys)]
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": strokes}]})
 
     def drag(self, selector: str, first: float, last: float) -> None:

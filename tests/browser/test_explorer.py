@@ -6,7 +6,7 @@ import pytest
 
 from headrace.kit import times
 from tests.browser.conftest import Window
-from tests.browser.driver import ENTER, ESCAPE, TAB
+from tests.browser.driver import CONTROL, ENTER, ESCAPE, TAB
 from tests.web.conftest import NAUGHTY
 from tests.web.test_pages import hostile_log
 
@@ -118,6 +118,51 @@ def test_the_drawer_and_the_keyboard(window: Window) -> None:
     page.press(ESCAPE)
     page.press("E")
     page.see("Errors of")
+
+
+def test_keys_with_control(window: Window) -> None:
+    some(window, 30)
+    page = window.browser
+    window.open(LOGS + "?q=level:error")
+    page.see("6 events", ".sums")
+    opened = "return document.querySelectorAll('#facets .facet[open]').length"
+    page.until(lambda: page.run(opened) > 0, "the fields did not come")
+    page.press(CONTROL, "/")
+    assert page.run(opened) == 0
+    page.press(CONTROL, "/")
+    assert page.run(opened) > 0
+
+    page.press(CONTROL, "f")
+    page.type("#find input", "order 01")
+    page.see("1 of 2", "#find")
+    page.press(ENTER)
+    page.see("2 of 2", "#find")
+    page.see("order 019", "#events tr.found")
+    page.press(ESCAPE)
+    page.until(lambda: not page.run("return document.querySelectorAll('tr.found').length"), "it stayed found")
+
+    window.open("/ui/projects/{slug}/keys")
+    page.press(CONTROL, "k")
+    page.type("#palette input", "before error")
+    page.see("level:error", "#palette li[aria-selected=true]")
+    page.press(ENTER)
+    page.until(lambda: "q=level%3Aerror" in page.url, "the search of before was not opened")
+    page.press(CONTROL, "k")
+    page.type("#palette input", "field service")
+    page.see("service:", "#palette li[aria-selected=true]")
+    page.press(ENTER)
+    assert page.run("return document.querySelector('#q').value") == "level:error service:"
+    page.press(ESCAPE)
+
+    page.click("main h1, .tabs")
+    page.click("[data-help]")
+    page.click("#single-keys")
+    page.press(ESCAPE)
+    page.press("A")
+    assert "/alerts" not in page.url
+    page.run("localStorage.clear()")
+    page.press("A")
+    page.until(lambda: "/alerts" in page.url, "the key did nothing")
 
 
 def test_the_list_goes_on(window: Window) -> None:

@@ -149,7 +149,7 @@ def test_a_page_loads_what_it_uses(visitor: Visitor) -> None:
     for path, scripts in used.items():
         loaded = re.findall(r'<script src="/ui/static/(\w+)\.', visitor.get(path).text)
         # What draws comes behind what it draws with.
-        libraries = ["htmx", "headrace", *(["uplot"] if "plots" in scripts else [])]
+        libraries = ["htmx", "headrace", "palette", *(["uplot"] if "plots" in scripts else [])]
         assert loaded == [*libraries, *scripts], path
 
 

@@ -274,11 +274,13 @@
 
   document.addEventListener("keydown", (event) => {
     if (!$("#explorer")) return;
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && !$("dialog[open]")) withControl(event);
     if (event.target.id === "q") {
       inBox(event);
       return;
     }
     if (event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!singleKeys() && event.key !== "Escape") return;
     const acts = {
       "/": () => $("#q").focus(),
       s: () => $("#q").focus(),
@@ -289,6 +291,7 @@
       ArrowUp: () => step(-1),
       Escape: close,
       " ": () => { if (source) pause(); },
+      f: whole,
     };
     if (event.key === "Escape" && $("details.menu[open]")) return;
     const act = acts[event.key];
@@ -296,6 +299,72 @@
     if (!act || (event.key.startsWith("Arrow") && !$("#events tr.here"))) return;
     event.preventDefault();
     act();
+  });
+
+  function withControl(event) {
+    if (event.key === "/") {
+      event.preventDefault();
+      fold();
+    }
+    // Pressed again in the box, it is the browser's own search.
+    if (event.key.toLowerCase() === "f" && $("#events") && !event.target.closest("#find")) {
+      event.preventDefault();
+      $("#find").hidden = false;
+      $("#find input").select();
+    }
+  }
+
+  function fold() {
+    const all = [...document.querySelectorAll("#facets .facet")];
+    const unfolds = all.every((one) => !one.open);
+    // Counting each attribute costs a question; those that are open stay, the others open by themselves.
+    for (const one of all) one.open = unfolds && !one.hasAttribute("hx-get");
+  }
+
+  function whole() {
+    const chart = $(".histogram");
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (chart && chart.requestFullscreen) chart.requestFullscreen();
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-fold]")) {
+      event.preventDefault();  // It stands in a summary.
+      fold();
+    }
+    if (event.target.closest("[data-whole]")) whole();
+  });
+  document.addEventListener("fullscreenchange", () => draw());
+
+  // -- find in what is loaded ------------------------------------------------------------------------------------
+
+  let looked = "";
+
+  function find(by) {
+    const text = $("#find input").value.toLowerCase();
+    const fitting = text ? rows().filter((row) => row.textContent.toLowerCase().includes(text)) : [];
+    const before = fitting.findIndex((row) => row.classList.contains("found"));
+    for (const row of rows()) row.classList.remove("found");
+    $("#find output").textContent = text && !fitting.length ? "none" : "";
+    if (!fitting.length) return;
+    const place = text === looked && before >= 0 ? (before + by + fitting.length) % fitting.length : 0;
+    looked = text;
+    fitting[place].classList.add("found");
+    fitting[place].scrollIntoView({ block: "center" });
+    $("#find output").textContent = `${place + 1} of ${fitting.length}`;
+  }
+
+  document.addEventListener("input", (event) => { if (event.target.closest("#find")) find(0); });
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.closest("#find")) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      find(event.shiftKey ? -1 : 1);
+    }
+    if (event.key === "Escape") {
+      $("#find").hidden = true;
+      for (const row of rows()) row.classList.remove("found");
+    }
   });
 
   // -- live ------------------------------------------------------------------------------------------------------

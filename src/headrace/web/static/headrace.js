@@ -45,6 +45,12 @@ document.addEventListener("click", (event) => {
 document.addEventListener("htmx:sendError", () => say("The server cannot be reached"));
 document.addEventListener("htmx:timeout", () => say("The server took too long"));
 
+// Who speaks to the computer, or has keys of their own, switches keys without Ctrl off.
+const SINGLE = "headrace-single-keys";
+const singleKeys = () => localStorage.getItem(SINGLE) !== "off";
+$("#single-keys").checked = singleKeys();
+$("#single-keys").addEventListener("change", (event) => localStorage.setItem(SINGLE, event.target.checked ? "on" : "off"));
+
 const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
 
 document.addEventListener("keydown", (event) => {
@@ -58,7 +64,7 @@ document.addEventListener("keydown", (event) => {
     }
   }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if ($("dialog[open]")) return;
+  if ($("dialog[open]") || !singleKeys()) return;
   if (event.key === "?") {
     $("#help").showModal();
     return;
