@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from headrace.core.house import open_keyring
+from headrace.core.house import read_keyring
 from headrace.core.settings import SETTINGS, Setting, SettingError, Settings, load, settings_markdown
 
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -161,11 +161,11 @@ def test_a_secret_is_never_shown() -> None:
 
 def test_the_secret_comes_from_the_settings_or_from_the_file(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    made = open_keyring(Settings(data=data))
+    made = read_keyring(Settings(data=data))
     assert (data / "secret").stat().st_mode & 0o777 == 0o600
-    assert open_keyring(Settings(data=data)).secrets == made.secrets
-    given = open_keyring(Settings(data=data, secret=SECRET, secret_previous=(SECRET[::-1],)))
+    assert read_keyring(Settings(data=data)).secrets == made.secrets
+    given = read_keyring(Settings(data=data, secret=SECRET, secret_previous=(SECRET[::-1],)))
     assert given.secrets == (SECRET.encode(), SECRET[::-1].encode())
     (data / "secret").write_text("too short\n")
     with pytest.raises(SettingError, match="must have 32 bytes"):
-        open_keyring(Settings(data=data))
+        read_keyring(Settings(data=data))

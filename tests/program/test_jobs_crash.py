@@ -1,6 +1,7 @@
 """Worker processes under load are killed, or stopped and woken: every accepted job ends once, and none is lost."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import random
@@ -191,6 +192,21 @@ def test_a_worker_needs_postgresql(tmp_path: Path) -> None:
     done = command("worker", "--data", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert "a worker needs PostgreSQL" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+def test_a_process_without_the_databases_secret_does_not_start(address: str, tmp_path: Path) -> None:
+    env = {"HEADRACE_DATABASE_URL": address}
+    made = command("admin", "account", "ada@example.com", "--data", str(tmp_path / "one"), **env)
+    assert made.returncode == 0, made.stderr
+    two = str(tmp_path / "two")
+    for arguments in (("worker",), ("serve", "--port", "0"), ("key", "list")):
+        done = command(*arguments, "--data", two, **env)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert f"copy the file `secret` of the first server's data folder to {two}/secret" in done.stderr
+        assert not (tmp_path / "two" / "secret").exists()
+    found = [json.loads(line) for line in command("doctor", "--json", "--data", two, **env).stdout.splitlines()]
+    assert [one["state"] for one in found if one["what"] == "secret"] == ["fail"]
 
 
 @pytest.mark.parametrize("address", ["postgresql"], indirect=True)

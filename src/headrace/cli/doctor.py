@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,9 +19,12 @@ from headrace.cli.running import Facts, ask, running
 from headrace.cli.screen import Trouble, as_json, say
 from headrace.cli.stores import reason
 from headrace.cli.upkeep import versions
-from headrace.core.settings import Settings
+from headrace.core.settings import SettingError, Settings
 from headrace.kit import clock
 from headrace.kit.times import SECOND
+
+if TYPE_CHECKING:
+    from headrace.kit.database import Database
 
 GIB = 1 << 30
 LOW_BYTES = 5 * GIB
@@ -143,6 +147,8 @@ def _metadata(chosen: Settings, _: Facts | None) -> Findings:
         return
     try:
         found = migrations.version(db)
+        if found == migrations.HEAD:
+            yield from _secret(chosen, db)
     except unreadable() as problem:
         yield Finding("metadata", "fail", reason(problem), "check that the database runs, or restore a backup")
         return
@@ -156,6 +162,29 @@ def _metadata(chosen: Settings, _: Facts | None) -> Findings:
         yield Finding(
             "metadata", "warn", f"revision {found}, this version has {migrations.HEAD}", "run headrace migrate"
         )
+
+
+def _secret(chosen: Settings, db: "Database") -> Findings:
+    """A process with another secret than its database's reads no seal, and takes no key."""
+    from headrace.core import house
+    from headrace.kit.keyring import WeakSecretError
+
+    known = house.fingerprint(db)
+    path = chosen.data / "secret"
+    todo = f"copy the first server's file `secret` to {path}, or set HEADRACE_SECRET to the same value everywhere"
+    if not chosen.secret and not path.exists():
+        if known:
+            yield Finding("secret", "fail", "there is none, and the database is written under one", todo)
+        return
+    try:
+        mine = house.fingerprints(house.read_keyring(chosen))
+    except (SettingError, WeakSecretError) as problem:
+        yield Finding("secret", "fail", str(problem), todo)
+        return
+    if known is None or known in mine:
+        yield Finding("secret", "ok", "the database's" if known else "the database takes it at the next start")
+    else:
+        yield Finding("secret", "fail", "another than the database is written under", todo)
 
 
 def _engine(chosen: Settings, facts: Facts | None) -> Findings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 import sqlalchemy as sa
 
 from headrace.core import migrations
-from headrace.core.schema import instance
+from headrace.core.schema import accounts, instance
 from headrace.core.settings import SettingError, Settings
 from headrace.kit import clock as wall
 from headrace.kit.clock import Clock
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from headrace.eventstore.store import Store
 
 CREDENTIAL_EPOCH = "credential_epoch"
+FINGERPRINT = "secret_fingerprint"
+READ_FINGERPRINT = sa.select(instance.c.value).where(instance.c.key == FINGERPRINT)
 READ_EPOCH = sa.select(instance.c.value).where(instance.c.key == CREDENTIAL_EPOCH)
 BUMP_EPOCH = (
     sa.update(instance)
@@ -70,12 +72,20 @@ class House:
         passwords: Passwords | None = None,
         db: Database | None = None,
     ) -> Self:
-        """Open the metadata database (migrated if it may be) and the keys; what stands above is given."""
-        keyring = open_keyring(settings)
+        """Open the metadata database (migrated if it may be) and the keys; what stands above is given.
+
+        Raises SettingError for a secret that is not the database's.
+        """
+        with ExitStack() as undo:
+            if db is None:
+                db = open_database(settings)
+                undo.callback(db.close)
+            keyring = open_keyring(settings, db)
+            undo.pop_all()
         return cls(
             settings=settings,
             clock=clock,
-            db=db or open_database(settings),
+            db=db,
             keyring=keyring,
             tokens=Tokens(keyring.generations(ACCESS)),
             passwords=passwords or Passwords(),
@@ -146,8 +156,23 @@ def open_database(settings: Settings) -> Database:
     return db
 
 
-def open_keyring(settings: Settings) -> Keyring:
-    """Take the secret from the settings, else from the file `secret` in the data folder, made at first start."""
+def open_keyring(settings: Settings, db: Database) -> Keyring:
+    """Take the secret from the settings, else from the file `secret` in the data folder, made at first start.
+
+    The database keeps a fingerprint of its secret, so that no process seals, or judges credentials, under another one.
+    """
+    path = settings.data / "secret"
+    known = fingerprint(db)
+    if not settings.secret and not path.exists() and (known or _in_use(db)):
+        raise _foreign(settings, f"there is none in {path}")
+    keyring = read_keyring(settings)
+    newest, *previous = fingerprints(keyring)
+    if known != newest:
+        _tie(settings, db, newest, previous)
+    return keyring
+
+
+def read_keyring(settings: Settings) -> Keyring:
     path = settings.data / "secret"
     previous = [strong(secret) for secret in settings.secret_previous]
     if settings.secret:
@@ -157,3 +182,40 @@ def open_keyring(settings: Settings) -> Keyring:
         return Keyring(read_or_make(path), previous)
     except WeakSecretError as error:
         raise SettingError(f"the instance secret in {path} {error}") from error
+
+
+def fingerprint(db: Database) -> str | None:
+    """Return the fingerprint of the secret under which this database is written; None before the first start."""
+    with db.read() as connection:
+        return connection.execute(READ_FINGERPRINT).scalar()
+
+
+def fingerprints(keyring: Keyring) -> list[str]:
+    """Return those of the current secret and of the previous ones."""
+    return [found.hex() for found in keyring.macs("fingerprint/1", FINGERPRINT)]
+
+
+def _in_use(db: Database) -> bool:
+    with db.read() as connection:
+        return connection.execute(sa.select(sa.exists(sa.select(accounts.c.id)))).scalar_one()
+
+
+def _tie(settings: Settings, db: Database, newest: str, previous: list[str]) -> None:
+    """Write the fingerprint down: of the first secret, or of one that takes the place of a previous one."""
+    mine = instance.c.key == FINGERPRINT
+    with db.write() as connection:
+        first = db.insert(instance).values(key=FINGERPRINT, value=newest)
+        connection.execute(first.on_conflict_do_nothing(index_elements=[instance.c.key]))
+        known = connection.execute(READ_FINGERPRINT).scalar_one()
+        if known in previous:
+            connection.execute(sa.update(instance).where(mine).values(value=newest))
+        elif known != newest:
+            place = "HEADRACE_SECRET" if settings.secret else f"the one in {settings.data / 'secret'}"
+            raise _foreign(settings, f"{place} is another")
+
+
+def _foreign(settings: Settings, found: str) -> SettingError:
+    return SettingError(
+        f"the database is written under a secret that this process has not: {found}; copy the file `secret` of the "
+        f"first server's data folder to {settings.data / 'secret'}, or set HEADRACE_SECRET to the same value everywhere"
+    )
