@@ -22,7 +22,7 @@ from headrace.cli.serve import SWITCH_SECONDS
 from headrace.core import jobs, migrations
 from headrace.core.house import House
 from headrace.core.jobs import leases
-from headrace.core.jobs.claim import Taker, Turns, claim
+from headrace.core.jobs.claim import Capacity, Taker, Turns, claim
 from headrace.core.limits.windows import Limits
 from headrace.core.metrics import Counters
 from headrace.core.settings import Settings
@@ -188,7 +188,7 @@ def claims(address: str | Path, where: str, place: Place) -> Iterator[Row]:
             taker = Taker("bench", house.clock(), house.clock() + leases.lease_us(house))
             began = time.perf_counter()
             with house.db.write() as connection:
-                found = claim(house, connection, turns, taker, {"async": CLAIMED})
+                found = claim(house, connection, turns, taker, Capacity({"async": CLAIMED}))
             taken.append(time.perf_counter() - began)
             assert len(found) == CLAIMED
     slow = table.millis(percentile(taken, 0.99))

@@ -33,7 +33,6 @@ from headrace.core.workflows import folders
 from headrace.doors import apps, ledger, levqor, native, vetrai
 from headrace.eventstore.drain import Drained, samples
 from headrace.eventstore.store import Store, StoreOptions
-from headrace.kit import clock as wall
 from headrace.kit import process
 from headrace.kit.clock import Clock
 from headrace.kit.passwords import Passwords
@@ -50,7 +49,7 @@ FLUSH_SECONDS = 2.0
 PURGE_SECONDS = 3600.0
 
 
-def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwords | None = None) -> House:
+def open_house(settings: Settings, *, clock: Clock | None = None, passwords: Passwords | None = None) -> House:
     """Open everything, recover what the last process left, and start what runs beside requests.
 
     Raises SettingError, OldSchemaError, EngineError, UnreachableError and OSError; nothing stays open then.
@@ -58,9 +57,10 @@ def open_house(settings: Settings, *, clock: Clock = wall.now, passwords: Passwo
     check(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
-        limits = Limits.open(settings, clock)
         db = rooms.open_database(settings)
         opened.callback(db.close)
+        clock = clock or db.clock()
+        limits = Limits.open(settings, clock)
         found: list[House] = []
 
         def on_drained(drained: Drained) -> None:
@@ -127,9 +127,10 @@ def open_worker(settings: Settings) -> House:
     with ExitStack() as opened:
         db = rooms.open_database(settings)
         opened.callback(db.close)
-        limits = Limits.open(settings, wall.now)
+        clock = db.clock()
+        limits = Limits.open(settings, clock)
         nothing: Any = None
-        house = House.open(settings, limits=limits, store=nothing, counters=Counters(), db=db)
+        house = House.open(settings, limits=limits, store=nothing, counters=Counters(), clock=clock, db=db)
         opened.callback(house.part(Outward).close)
         announce(house)
         define_kinds(house)
@@ -207,6 +208,7 @@ class Upkeep:
         purged = 0.0
         while not self.stopping.wait(FLUSH_SECONDS):
             purged += FLUSH_SECONDS
+            attempt(self.house.keep_time)
             attempt(lambda: keys.usage.flush(self.house))
             attempt(lambda: uptime.mark(self.house))
             attempt(lambda: deletions.work(self.house))

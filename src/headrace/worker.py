@@ -24,9 +24,15 @@ log = logging.getLogger("headrace.worker")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LONGEST_ERROR = 2_000
+LONGEST_MESSAGE = 500
+LARGEST_NUMBER = (1 << 63) - 1
+# The server keeps no more of a result, and hardly reads more.
+LARGEST_RESULT = 256 << 10
 LARGEST_ANSWER = 8 << 20
 BUSY = frozenset({429, 500, 502, 503, 504})
 GONE = 409
+# What was sent is at fault, and nothing else of this worker's.
+BAD = frozenset({400, 413, 422})
 
 
 class Refused(Exception):  # noqa: N818  An answer of the server, said plainly.
@@ -65,7 +71,15 @@ class Job:
         self._progress: dict[str, Any] | None = None
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
-        """Say how far the work is; sent with the next heartbeat. Raises as `check` does."""
+        """Say how far the work is, in whole numbers; sent with the next heartbeat. Raises as `check` does.
+
+        ValueError for what the server would not take; of a message 500 characters are kept.
+        """
+        _whole("done", done)
+        if total is not None:
+            _whole("total", total)
+        if message is not None:
+            message = _clean(message)[:LONGEST_MESSAGE]
         self._progress = {"done": done, "total": total, "message": message}
         self.check()
 
@@ -165,27 +179,36 @@ class Worker:
         if report is None:
             log.warning("job %s was cancelled, or given to another worker", job.id)
             return
-        verb, facts = report
-        until = time.monotonic() + self.lease_seconds
         try:
-            self._ask(verb, {"fence": job.fence, "worker": self.name} | facts, until=until)
+            self._report(job, *report)
         except Refused as error:
-            if error.status != GONE:
+            if error.status == GONE:
+                log.warning("job %s: what came out was not taken: %s", job.id, error)
+            elif error.status in BAD and report[0] == "complete":
+                # The next worker's result would be refused as well.
+                self._report(job, "fail", _failure(f"The result was refused: {error}", retry=False))
+            else:
                 raise
-            log.warning("job %s: what came out was not taken: %s", job.id, error)
+
+    def _report(self, job: Job, verb: str, facts: dict[str, Any]) -> None:
+        until = time.monotonic() + self.lease_seconds
+        self._ask(verb, {"fence": job.fence, "worker": self.name} | facts, until=until)
 
     def _outcome(self, handler: Handler, job: Job) -> tuple[str, dict[str, Any]] | None:
         """Run the handler; return what is to be reported, None when nobody wants to know."""
         try:
             result = handler(job)
-            json.dumps(result, allow_nan=False)
+            size = len(json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode())
         except (Lost, Cancelled):
             return None
         except NoRetry as error:
-            return "fail", {"error": _said(error), "retry": False}
+            return "fail", _failure(_said(error), retry=False)
         except Exception as error:  # The edge of the handler's code: whatever it raises is the job's failure.
             log.exception("job %s failed", job.id)
-            return "fail", {"error": _said(error), "retry": True}
+            return "fail", _failure(_said(error), retry=True)
+        if size > LARGEST_RESULT:
+            said = f"The result has {size} bytes as JSON; at most {LARGEST_RESULT} are kept"
+            return "fail", _failure(said, retry=False)
         return "complete", {"result": result}
 
     def _beat(self, beating: threading.Event) -> None:
@@ -197,12 +220,8 @@ class Worker:
                 self._renew(job)
 
     def _renew(self, job: Job) -> None:
-        wanted: dict[str, Any] = {"fence": job.fence, "worker": self.name, "seconds": self.lease_seconds}
-        progress = job.taken_progress()
-        if progress is not None:
-            wanted["progress"] = progress
         try:
-            answer = self._send("heartbeat", wanted)
+            answer = self._heartbeat(job)
         except Refused as error:
             if error.status == GONE:
                 job.lost.set()
@@ -217,6 +236,20 @@ class Worker:
             job.renewed_at = time.monotonic()
             if answer["cancelled"]:
                 job.cancelled.set()
+
+    def _heartbeat(self, job: Job) -> Any:
+        wanted = {"fence": job.fence, "worker": self.name, "seconds": self.lease_seconds}
+        progress = job.taken_progress()
+        if progress is None:
+            return self._send("heartbeat", wanted)
+        try:
+            return self._send("heartbeat", wanted | {"progress": progress})
+        except Refused as error:
+            if error.status not in BAD:
+                raise
+            # The lease matters more.
+            log.warning("job %s: its progress was refused: %s", job.id, error)
+            return self._send("heartbeat", wanted)
 
     def _ask(self, verb: str, body: dict[str, Any], *, until: float | None) -> Any:
         """Send, and again while the server is away or busy: until a moment, or (None) until `stop()`; then None."""
@@ -278,4 +311,18 @@ def _detail(content: bytes) -> str:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+    return f"{type(error).__name__}: {error}"
+
+
+def _failure(error: str, *, retry: bool) -> dict[str, Any]:
+    return {"error": _clean(error)[:LONGEST_ERROR], "retry": retry}
+
+
+def _clean(text: str) -> str:
+    """Leave out what the server does not take: null characters and lone surrogates."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _whole(name: str, number: Any) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= LARGEST_NUMBER:
+        raise ValueError(f"{name} must be a whole number, not below 0, and is {number!r}")

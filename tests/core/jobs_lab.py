@@ -5,7 +5,7 @@ from typing import Any
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs import leases, outcome, scheduler
-from headrace.core.jobs.claim import Taker, Turns, claim
+from headrace.core.jobs.claim import Capacity, Taker, Turns, claim
 from headrace.core.jobs.outcome import Outcome
 from headrace.core.jobs.record import Job
 from headrace.core.jobs.settle import settle
@@ -30,9 +30,8 @@ class Hand:
         now = self.house.clock()
         taker = Taker(self.name, now, now + leases.lease_us(self.house))
         self.house.db.submit(lambda connection: scheduler.promote(connection, now))
-        return self.house.db.submit(
-            lambda connection: claim(self.house, connection, self.turns, taker, {"thread": many, "async": many})
-        )
+        room = Capacity({"thread": many, "async": many})
+        return self.house.db.submit(lambda connection: claim(self.house, connection, self.turns, taker, room))
 
     def write(self, *given: Outcome) -> dict[int, str]:
         return self.house.db.submit(lambda connection: settle(self.house, connection, given))

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ import sqlalchemy as sa
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs import engine as engines
-from headrace.core.jobs import keeping, leases, listening, statements
+from headrace.core.jobs import keeping, leases, listening, scheduler, statements
 from headrace.core.jobs.claim import BATCH
 from headrace.core.jobs.listening import NAME
+from headrace.core.limits.windows import Limits
+from headrace.core.metrics import Counters
+from headrace.core.settings import Settings
 from headrace.kit import times
+from headrace.kit.clock import Followed, steady
+from headrace.kit.database import Database, PostgresDatabase
 from tests.conftest import FakeClock
 from tests.core import jobs_children as children
 from tests.core.jobs_lab import ADA, ORGANIZATION, add, now
@@ -242,17 +248,50 @@ def test_progress_reaches_the_store(lab: Lab, until: Until) -> None:
     assert (now(lab.house, job).progress_done, now(lab.house, job).progress_message) == (1_000, "done")
 
 
-def test_what_was_claimed_ahead_is_given_back(lab: Lab, until: Until) -> None:
+def test_only_what_can_begin_is_claimed(lab: Lab, until: Until) -> None:
     let_go = threading.Event()
     quick, slow = lab.kind(echo), lab.kind(lambda _: let_go.wait(), tries=1)
     for _ in range(50):
         lab.add(quick)
     until(lambda: jobs.counts(lab.house, ADA)["succeeded"] == 50)
-    made = [lab.add(slow) for _ in range(30)]
     workers = lab.house.settings.jobs_workers
-    until(lambda: jobs.counts(lab.house, ADA)["ready"] >= 30 - workers and len(lab.engine.held()) == workers)
+    long = [lab.add(slow) for _ in range(workers)]
+    until(lambda: sum(one.began is not None for one in lab.engine.held()) == workers)
+    behind = [lab.add(kind) for kind in (slow, quick, quick)]
+    # A task tells that the engine has looked at what is ready since.
+    task = lab.add(lab.kind(echo_async, isolation="async"))
+    until(lambda: lab.is_over(task))
+    assert [(now(lab.house, job).state, now(lab.house, job).attempt) for job in behind] == [("ready", 0)] * 3
+    let_go.set()
+    until(lambda: all(lab.state(job) == "succeeded" for job in long + behind))
+    assert {now(lab.house, job).attempt for job in long + behind} == {1}
+
+
+def test_what_was_claimed_ahead_and_never_began_is_as_if_it_had_not_been(lab: Lab, until: Until) -> None:
+    """A kind that was quick until now: more of its jobs are claimed than begin."""
+    let_go, wait = threading.Event(), list[bool]()
+
+    def turns_slow(context: jobs.Context) -> None:
+        if wait:
+            let_go.wait()
+
+    kind = lab.kind(turns_slow, tries=1)
+    for _ in range(50):
+        lab.add(kind)
+    until(lambda: jobs.counts(lab.house, ADA)["succeeded"] == 50)
+    wait.append(True)
+    with lab.house.db.write() as connection:
+        made = [
+            jobs.enqueue(lab.house, connection, kind=kind, organization_id=ORGANIZATION, payload=None)
+            for _ in range(30)
+        ]
+    workers = lab.house.settings.jobs_workers
+    until(lambda: jobs.counts(lab.house, ADA)["ready"] == 30 - workers and len(lab.engine.held()) == workers)
+    waiting = [now(lab.house, job) for job in made if lab.state(job) == "ready"]
+    assert {(job.attempt, job.tries, job.started_at) for job in waiting} == {(0, 1, None)}
     let_go.set()
     until(lambda: all(lab.state(job) == "succeeded" for job in made))
+    assert {now(lab.house, job).attempt for job in made} == {1}
 
 
 # These have no SQL of their own.
@@ -407,6 +446,47 @@ def test_two_engines_share_the_work(open_house: Callable[..., House], until: Unt
     fences = [*ran[0], *ran[1]]
     assert len(fences) == len(set(fences)) == BATCH * 6
     assert all(fence.endswith(":1") for fence in fences)
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+def test_machines_need_not_agree_on_the_time(address: str, settings: Settings, until: Until) -> None:
+    """Two engines on one database, of which one's machine is a minute ahead, and one's a minute behind."""
+    nothing: Any = None
+    let_go, starts, houses = threading.Event(), list[str](), list[House]()
+
+    def long(context: jobs.Context) -> None:
+        starts.append(context.fence)
+        let_go.wait()
+
+    for wrong in (-60, 60):
+        db = Database.open(address)
+        assert isinstance(db, PostgresDatabase)
+        clock = Followed(db.time, partial(off, wrong))
+        limits = Limits(clock)
+        house = House.open(settings, limits=limits, store=nothing, counters=Counters(), clock=clock, db=db)
+        houses.append(house)
+        jobs.define(house, jobs.Kind(name="long", run=long))
+    labs = [Lab(house) for house in houses]
+    assert abs(houses[0].clock() - houses[1].clock()) < 5 * times.SECOND
+    made = [add(house, "long") for house in houses * 2]
+    until(lambda: len(starts) == len(made))
+    for house in houses:
+        assert leases.reap(house) == 0
+        assert leases.lease_us(house) - (lease_of(house, made[0]) - house.clock()) < 10 * times.SECOND
+    later = add(houses[1], "long", run_at=houses[1].clock() + 30 * times.SECOND)
+    for house in houses:
+        house.db.submit(partial(scheduler.promote, now=house.clock()))
+    assert labs[0].state(later) == "scheduled"
+    let_go.set()
+    until(lambda: all(labs[0].is_over(job) for job in made))
+    assert sorted(starts) == sorted(f"{job.id}:1" for job in made)
+    for lab in labs:
+        lab.engine.stop(1)
+        lab.house.close()
+
+
+def off(seconds: int) -> int:
+    return steady() + seconds * times.SECOND
 
 
 def sessions(house: House) -> set[int]:

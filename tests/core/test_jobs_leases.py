@@ -26,10 +26,10 @@ def test_a_lease_that_ends_is_taken_back_and_its_holder_fenced_off(house: House,
     job = add(house)
     first, second, third = Hand(house, "w1"), Hand(house, "w2"), Hand(house, "w3")
     (one,) = first.take()
-    clock.advance(29)
+    clock.advance(23)
     assert leases.reap(house) == 0
     assert set(leases.renew(house, "w1", [job.id])) == {job.id}
-    clock.advance(29)
+    clock.advance(23)
     assert leases.reap(house) == 0
     clock.advance(2)
     assert leases.reap(house) == 1

@@ -34,7 +34,7 @@ from tests.core.jobs_lab import ADA, Hand, add, nothing, now
 
 TRIES = 3
 WAIT = 10.0
-LEASE = 30 * times.SECOND
+LEASE = 24 * times.SECOND
 Worker = st.integers(0, 2)
 
 

@@ -317,6 +317,62 @@ def test_pushes_are_bounded_by_their_definition_and_may_be_handed_over(house: Ho
     assert len(engine.take()) == 1
 
 
+def test_a_replay_has_the_tries_of_its_definition(house: House, ada: Principal, clock: FakeClock) -> None:
+    workflows.define(house, ada, name="pulled", kind="queue", tries=2)
+    workflows.define(house, ada, name="pushed", kind="push", url=URL, tries=1)
+    pulled = workflows.start(house, ada, workflow="pulled", payload={})
+    pushed = workflows.start(house, ada, workflow="pushed", payload={})
+    hand = Hand(house)
+
+    def fail_twice() -> None:
+        for attempt in (1, 2):
+            assert workflows.lease(house, ada, queues=["pulled"], worker="w")[0].job.attempt % 2 == attempt % 2
+            fence = f"{pulled.id}:{jobs.get(house, ada, job_id=pulled.id).attempt}"
+            workflows.fail(house, ada, fence=fence, worker="w", error="no")
+            clock.advance(600)
+            hand.take()
+
+    assert hand.fail(hand.take()[0], ValueError()) == "failed"
+    fail_twice()
+    for job, tries in ((pulled, 4), (pushed, 2)):
+        again = jobs.retry(house, ada, job_id=job.id)
+        assert (again.state, again.tries) == ("ready", tries)
+    assert hand.fail(hand.take()[0], ValueError()) == "failed"
+    workflows.update(house, ada, name="pushed", tries=5)
+    assert jobs.retry(house, ada, job_id=pushed.id).tries == 7
+    fail_twice()
+    assert jobs.get(house, ada, job_id=pulled.id).state == "failed"
+
+
+def test_a_job_whose_definition_is_gone_is_not_replayed(house: House, ada: Principal) -> None:
+    workflows.define(house, ada, name="pulled", kind="queue")
+    job = workflows.start(house, ada, workflow="pulled", payload={})
+    jobs.cancel(house, ada, job_id=job.id)
+    workflows.remove(house, ada, name="pulled")
+    gone = (Kind.CONFLICT, "The workflow 'pulled' is no longer defined as one of the kind queue; define it again first")
+    assert refusal(lambda: jobs.retry(house, ada, job_id=job.id)) == gone
+    workflows.define(house, ada, name="pulled", kind="push", url=URL)
+    assert refusal(lambda: jobs.retry(house, ada, job_id=job.id)) == gone
+    assert jobs.get(house, ada, job_id=job.id).state == "cancelled"
+    workflows.remove(house, ada, name="pulled")
+    workflows.define(house, ada, name="pulled", kind="queue")
+    assert jobs.retry(house, ada, job_id=job.id).state == "ready"
+
+
+def test_a_pause_of_a_kind_holds_queues(house: House, ada: Principal) -> None:
+    operator = Principal(kind="operator", organization_id=ada.organization_id)
+    workflows.define(house, ada, name="pulled", kind="queue")
+    job = workflows.start(house, ada, workflow="pulled", payload={})
+    for who, kind, everywhere in ((ada, "workflow.queue", False), (ada, "", False), (operator, "", True)):
+        jobs.pause(house, who, kind=kind, everywhere=everywhere)
+        assert workflows.lease(house, ada, queues=["pulled"], worker="w") == []
+        assert not workflows.anything(house, ada, queues=["pulled"])
+        jobs.resume(house, who, kind=kind, everywhere=everywhere)
+    jobs.pause(house, ada, kind="workflow.push")
+    jobs.pause(house, Principal(kind="user", organization_id=99, role="org_admin"), kind="workflow.queue")
+    assert [one.job.id for one in workflows.lease(house, ada, queues=["pulled"], worker="w")] == [job.id]
+
+
 def test_a_function_that_is_not_here_waits_and_is_run_again(
     house: House, ada: Principal, open_house: Callable[..., House]
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from headrace.core import jobs, workflows
 from headrace.core.identity import sessions
+from headrace.core.jobs import leases
 from headrace.core.principal import Principal
 from headrace.worker import Job, Lost, NoRetry, Refused, Worker
 from tests.doors.conftest import Origin, Tenant, bearer, tenant_of
@@ -339,6 +340,56 @@ def test_the_client_waits_for_a_server_that_is_away(scene: Scene) -> None:
     worker.run(handle)
     assert sends == ["lease", "lease", "complete", "complete"]
     assert scene.states() == ["succeeded"]
+
+
+def test_a_result_that_is_not_taken_fails_its_job_and_no_other(
+    scene: Scene, working: Callable[..., Worker], until: Until
+) -> None:
+    results = ["x" * (2 << 20), "x" * (256 << 10), deep(900), "fine"]
+    started = [scene.start(n=number) for number in range(len(results))]
+    worker = working(lambda job: results[job.payload["n"]])
+    until(lambda: scene.states() == ["failed", "failed", "failed", "succeeded"])
+    found = [scene.job(job) for job in started]
+    assert [one.attempt for one in found] == [1, 1, 1, 1]
+    assert [one.error for one in found[:2]] == [
+        f"The result has {size} bytes as JSON; at most 262144 are kept" for size in ((2 << 20) + 2, (256 << 10) + 2)
+    ]
+    assert (found[2].error or "").startswith("The result was refused: 400: ")
+    assert not worker.stopping.is_set()
+
+
+def deep(levels: int) -> Any:
+    """JSON that is deeper than a server reads."""
+    found: Any = None
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+def test_progress_is_checked_where_it_is_said(scene: Scene, until: Until) -> None:
+    scene.start()
+    held = scene.leased("w")[0]
+    job = Job(held)
+    for done, total in ((0.5, None), (-1, None), (True, 2), ("1", None), (1 << 63, None), (1, 2.0)):
+        with pytest.raises(ValueError, match="must be a whole number"):
+            job.progress(done, total)  # type: ignore[arg-type]
+    worker = Worker(scene.origin.url, scene.tenant.organization_key, queues=["q"], name="w")
+    job.progress(1, 2, "\0\ud800" + "x" * 600)
+    worker._renew(job)
+    found = jobs.by_token(scene.origin.house, scene.who, token=job.id)
+    assert (found.progress_done, found.progress_total, found.progress_message) == (1, 2, "?" + "x" * 499)
+
+
+def test_a_lease_is_renewed_whatever_its_progress(scene: Scene) -> None:
+    scene.start()
+    job = Job(scene.leased("w", seconds=5)[0])
+    worker = Worker(scene.origin.url, scene.tenant.organization_key, queues=["q"], name="w", lease_seconds=60)
+    job._progress = {"done": 0.5, "total": None, "message": None}
+    worker._renew(job)
+    scene.origin.clock.advance(30)
+    leases.reap(scene.origin.house)
+    assert scene.states() == ["running"]
+    assert scene.post("complete", fence=job.fence, worker="w").status_code == 200
 
 
 def test_a_client_that_reaches_nobody_lets_its_job_go(scene: Scene) -> None:

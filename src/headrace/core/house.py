@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from headrace.core import migrations
 from headrace.core.schema import accounts, instance
 from headrace.core.settings import SettingError, Settings
-from headrace.kit import clock as wall
-from headrace.kit.clock import Clock
+from headrace.kit.clock import Clock, Followed
 from headrace.kit.database import Database
 from headrace.kit.keyring import ACCESS, Keyring, WeakSecretError, read_or_make, strong
 from headrace.kit.passwords import Passwords
@@ -68,12 +67,13 @@ class House:
         limits: "Limits",
         store: "Store",
         counters: "Counters",
-        clock: Clock = wall.now,
+        clock: Clock | None = None,
         passwords: Passwords | None = None,
         db: Database | None = None,
     ) -> Self:
         """Open the metadata database (migrated if it may be) and the keys; what stands above is given.
 
+<<<<<<< HEAD
         Raises SettingError for a secret that is not the database's.
         """
         with ExitStack() as undo:
@@ -85,6 +85,14 @@ class House:
         return cls(
             settings=settings,
             clock=clock,
+=======
+        The clock is the database's unless one is given.
+        """
+        keyring, db = open_keyring(settings), db or open_database(settings)
+        return cls(
+            settings=settings,
+            clock=clock or db.clock(),
+>>>>>>> 2934f78 (mine)
             db=db,
             keyring=keyring,
             tokens=Tokens(keyring.generations(ACCESS)),
@@ -103,6 +111,11 @@ class House:
                 if found is None:
                     found = self.parts[kind] = kind(self)
         return cast("P", found)
+
+    def keep_time(self) -> None:
+        """Set the clock again where it follows the database's; cheap until that is due. Raises UnreachableError."""
+        if isinstance(self.clock, Followed):
+            self.clock.keep()
 
     def close(self) -> None:
         """Close the database; the store and the rest are closed by whoever opened them."""

@@ -30,7 +30,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "operator" or self.role in {"org_admin", "super_admin"}
 
     def allows(self, resource: str, action: str) -> bool:
-        """Tell whether the scopes reach `resource:action` (read < write < admin; `*` stands for a whole segment).
+        """Tell whether the scopes reach `resource:action` (read < write < admin, each with the one before, also where
+        a scope names a resource; `*` stands for a whole segment).
 
         `ingest` is a right of its own that `write` includes. A user or the operator is not narrowed by scopes; role
         rules are asked separately.
@@ -41,5 +42,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             return True
         if action == "ingest":
             return self.allows(resource, "write")
-        wanted = RANKS.get(action)
-        return wanted is not None and any(RANKS[scope] >= wanted for scope in self.scopes if scope in RANKS)
+        wanted, mine = RANKS.get(action), f"{resource}:"
+        return wanted is not None and any(RANKS.get(scope.removeprefix(mine), -1) >= wanted for scope in self.scopes)

@@ -22,12 +22,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
 
+from headrace.kit import clock as wall
+from headrace.kit.clock import Clock, Followed
+
 BUSY_MS = 5_000
 READ_SECONDS = 5.0
 PROGRESS_STEPS = 50_000
 # The first copy of the head in SQLite's WAL index (its file format document, section 2.2): version, number of changes,
 # frames, salts, checksum.
 INDEX_HEAD_BYTES = 48
+TIME = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 POOL, POOL_OVERFLOW, POOL_WAIT_SECONDS = 10, 20, 5
 # Submitted pieces of work that share one commit: more would let the first of them wait for long.
 GROUP = 200
@@ -124,6 +128,10 @@ class Database:
             raise RuntimeError("after_commit() outside of a write transaction is a bug")
         self._local.after.append(callback)
 
+    def clock(self) -> Clock:
+        """Return the clock that all who share this database go by; of a file, which one machine has, that machine's."""
+        return wall.now
+
     def stamp(self) -> int:
         """Return a number that differs once any process has committed since; cheap enough to ask on each request."""
         raise NotImplementedError
@@ -151,6 +159,14 @@ class PostgresDatabase(Database):
             sa.create_engine(url, pool_size=POOL, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_WAIT_SECONDS), None
         )
         self._turns = itertools.count()
+
+    def clock(self) -> Followed:
+        return Followed(self.time)
+
+    def time(self) -> int:
+        """Return what the server's clock says, in microseconds."""
+        with self.read() as connection:
+            return int(connection.exec_driver_sql(TIME).scalar_one())
 
     def stamp(self) -> int:
         """There is nothing cheaper than the row itself, so that each question counts as a change."""

@@ -59,7 +59,10 @@ def _cancel_waiting(house: House, connection: sa.Connection, found: Job) -> Job:
 
 
 def retry(house: House, who: Principal, *, job_id: int, view: str | None = None) -> Job:
-    """Make a failed or cancelled job ready again, with a full number of tries. Refused (conflict) in other states."""
+    """Make a failed or cancelled job ready again, with a full number of tries.
+
+    Refused (conflict) in other states, and where nobody would run it.
+    """
     rules.require(who, "jobs", "write")
     with house.db.write() as connection:
         found = _locked(connection, who, job_id, view)
@@ -73,7 +76,7 @@ def retry(house: House, who: Principal, *, job_id: int, view: str | None = None)
             "state": READY,
             "run_at": now,
             "ord": order(now, found.priority),
-            "tries": found.attempt + kind.tries,
+            "tries": found.attempt + (kind.tries if kind.replayed is None else kind.replayed(house, found)),
             "error": None,
             "finished_at": None,
             "purge_at": None,

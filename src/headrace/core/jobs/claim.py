@@ -4,7 +4,7 @@ Lanes are walked in turn, beginning after the last one served; a lane that is fu
 is claimed. Within a lane the order is `ord`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from headrace.core.house import House
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.enqueue import order
+from headrace.core.jobs.places import Places
 from headrace.core.jobs.record import Job, Kind, Kinds
 from headrace.core.jobs.statements import run
 
@@ -41,19 +42,34 @@ class Taker(msgspec.Struct, frozen=True):
     until: int
 
 
-def claim(
-    house: House, connection: sa.Connection, turns: Turns, taker: Taker, capacity: Mapping[str, int]
-) -> list[Job]:
-    """Claim up to BATCH jobs of the kinds known here. `capacity`: how many more may run, by isolation."""
+class Capacity(msgspec.Struct, frozen=True):
+    """How many more may be claimed, by isolation: in all, and while anything waits that is not quick, `at_once`.
+
+    `is_quick` tells it of a kind. `places` are shared by the kinds that are `outward`.
+    """
+
+    most: Mapping[str, int]
+    at_once: Mapping[str, int] = {}
+    is_quick: Callable[[str], bool] = bool
+    places: Callable[[], Places | None] = lambda: None
+
+    def left(self, waiting: list[Kind]) -> dict[str, int]:
+        slow = {kind.isolation for kind in waiting if kind.run is not None and not self.is_quick(kind.name)}
+        return {way: min(most, self.at_once.get(way, most)) if way in slow else most for way, most in self.most.items()}
+
+
+def claim(house: House, connection: sa.Connection, turns: Turns, taker: Taker, capacity: Capacity) -> list[Job]:
+    """Claim up to BATCH jobs of the kinds known here."""
     turns.again = False
     kinds = house.part(Kinds).named
     looked = run(connection, sql.KINDS).fetchall()
     paused = {(kind, number) for kind, number in looked if number is not None}
     if ("", 0) in paused:
         return []
-    left = dict(capacity)
     waiting = [name for name, number in looked if number is None and name in kinds and (name, 0) not in paused]
     waiting = [name for name in waiting if name > turns.last_kind] + [n for n in waiting if n <= turns.last_kind]
+    left = capacity.left([kinds[name] for name in waiting])
+    places = capacity.places() if any(kinds[name].outward for name in waiting) else None
     found: list[Job] = []
     for place, name in enumerate(waiting):
         kind = kinds[name]
@@ -61,7 +77,10 @@ def claim(
         room = min(share, left.get(kind.isolation, 0) if kind.run is not None else 0)
         if room <= 0:
             continue
-        jobs = _of_kind(connection, turns, taker, kind, room, _shut(paused, name))
+        if places is not None:
+            places.free = left[kind.isolation]
+        free = _Room(kind, room, places if kind.outward else None)
+        jobs = _of_kind(connection, turns, taker, free, _shut(paused, name))
         if jobs:
             turns.last_kind = name
             left[kind.isolation] -= len(jobs)
@@ -73,10 +92,8 @@ def _shut(paused: set[tuple[str, int]], kind: str) -> frozenset[int]:
     return frozenset(number for name, number in paused if name in {"", kind} and number)
 
 
-def _of_kind(  # noqa: PLR0917  One claim's whole situation.
-    connection: sa.Connection, turns: Turns, taker: Taker, kind: Kind, room: int, shut: frozenset[int]
-) -> list[Job]:
-    free = _Room(kind, room)
+def _of_kind(connection: sa.Connection, turns: Turns, taker: Taker, free: "_Room", shut: frozenset[int]) -> list[Job]:
+    kind = free.kind
     if free.limited and not free.look(connection):
         turns.again = True
         return []
@@ -103,9 +120,11 @@ def _of_kind(  # noqa: PLR0917  One claim's whole situation.
 class _Room:
     """How many jobs of a kind may be claimed now, in all and by lane."""
 
-    def __init__(self, kind: Kind, room: int) -> None:
+    def __init__(self, kind: Kind, room: int, places: Places | None) -> None:
         self.kind = kind
         self.left = room
+        self.places = places
+        self.asked: list[tuple[str, int]] = []
         self.limited = kind.in_flight is not None or kind.per_lane is not None
         self.held: dict[str, int] = {}
         self.most: dict[str, int] = {}
@@ -124,20 +143,36 @@ class _Room:
 
     def of(self, lane: str) -> int:
         bound = self.kind.per_lane
+        left = self.left if self.places is None else min(self.left, self.places.room(self.kind.name, lane))
         if bound is None:
-            return self.left
+            return left
         if lane not in self.most:
             self.most[lane] = bound if isinstance(bound, int) else bound(lane)
-        return min(self.left, self.most[lane] - self.held.get(lane, 0))
+        return min(left, self.most[lane] - self.held.get(lane, 0))
 
     def shares(self, lanes: list[str]) -> list[tuple[str, int]]:
+        """Return how many to ask of each; the places that one may take are not there for the next."""
         share = -(-self.left // len(lanes))
-        return [(lane, min(share, self.of(lane))) for lane in lanes]
+        self.asked = []
+        for lane in lanes:
+            many = min(share, self.of(lane))
+            if many > 0:
+                self.asked.append((lane, many))
+                self._place(lane, many)
+        return self.asked
 
     def taken(self, jobs: list[Job]) -> None:
         self.left -= len(jobs)
+        for lane, many in self.asked:
+            self._place(lane, -many)
+        self.asked = []
         for job in jobs:
             self.held[job.lane] = self.held.get(job.lane, 0) + 1
+            self._place(job.lane, 1)
+
+    def _place(self, lane: str, many: int) -> None:
+        if self.places is not None:
+            self.places.take(self.kind.name, lane, many)
 
 
 def _take(connection: sa.Connection, kind: str, taker: Taker, shares: list[tuple[str, int]]) -> list[Job]:

@@ -17,10 +17,11 @@ from headrace.core.house import House
 from headrace.core.jobs import leases, outcome, scheduler, workers
 from headrace.core.jobs import statements as sql
 from headrace.core.jobs.bell import NEVER, Bell
-from headrace.core.jobs.claim import Taker, Turns, claim
+from headrace.core.jobs.claim import Capacity, Taker, Turns, claim
 from headrace.core.jobs.keeping import Keeper
 from headrace.core.jobs.listening import Listener
 from headrace.core.jobs.outcome import Outcome
+from headrace.core.jobs.places import Places
 from headrace.core.jobs.processes import Processes
 from headrace.core.jobs.record import Cancelled, Job, Kinds, NonRetryable, TimeUpError
 from headrace.core.jobs.running import LOST, SHUTDOWN, TIMEOUT, WORDS, Runner, Running
@@ -65,8 +66,9 @@ class Engine:
         self.ending = False
         self.started = False
         count = house.settings.jobs_workers
+        self.threads = Threads(self, count)
         self.runners: dict[str, Runner] = {
-            "thread": Threads(self, count),
+            "thread": self.threads,
             "async": Tasks(self),
             "process": Processes(self, count),
         }
@@ -155,12 +157,12 @@ class Engine:
             self.runners[one.kind.isolation].kill(one)
 
     def give_back(self, one: Running) -> None:
-        """Let others have a job that was claimed ahead and has not begun."""
+        """Let others have a job that was claimed ahead and has not begun: as if nobody had claimed it."""
         with self.lock:
             if one.settled or one.began is not None:
                 return
             one.settled = True
-        self.done.append(outcome.released(one.job, self.worker))
+        self.done.append(outcome.unbegun(one.job, self.worker))
         self.bell.wake()
 
     def _give_back_unbegun(self) -> None:
@@ -279,7 +281,11 @@ class Engine:
         if not capacity:
             return settled, [], due
         taker = Taker(self.worker, now, now + leases.lease_us(self.house))
-        return settled, claim(self.house, connection, self.turns, taker, capacity), due
+        room = Capacity(capacity, {"thread": self.threads.at_once()}, self.threads.is_quick, self._places)
+        return settled, claim(self.house, connection, self.turns, taker, room), due
+
+    def _places(self) -> Places:
+        return Places(one.job for one in self.held() if one.kind.outward)
 
     def _account(self, given: list[Outcome], settled: dict[int, str]) -> None:
         for (kind, state), number in Counter((one.job.kind, settled.get(one.job.id, "lost")) for one in given).items():

@@ -20,7 +20,7 @@ SAY_SECONDS = 0.5
 UPKEEP_SECONDS = 1.0
 PURGE_SECONDS = 600.0
 # A job that was claimed ahead and has not begun by then is given back: the one before it takes long.
-UNBEGUN_SECONDS = 1.0
+UNBEGUN_SECONDS = 0.3
 
 
 class Keeper:
@@ -59,7 +59,7 @@ class Keeper:
                 log.exception("Looking after jobs failed; it is tried again")
 
     def tick(self) -> None:
-        """Look at deadlines and cancels, write progress, renew leases, take back what lost workers held."""
+        """Look at deadlines and cancels, write progress, set the clock, renew leases, take back what the lost held."""
         now, held = time.monotonic(), self.engine.held()
         for one in held:
             self._deadline(one, now)
@@ -68,6 +68,7 @@ class Keeper:
             self.looked_at = now
             self._cancelled(held)
             self._say(held)
+        self.house.keep_time()
         self._renew(held, now)
         if now - self.upkept_at >= UPKEEP_SECONDS and not self.engine.stopping:
             self.upkept_at = now

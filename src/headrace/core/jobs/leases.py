@@ -1,7 +1,7 @@
 """Leases: renewed by whoever holds them, taken back from whoever is gone.
 
-The house's clock counts, also over several machines: a clock that is off by less than two thirds of a lease loses
-nothing; one that is further off has jobs run twice at once at worst, of which the fence lets only one finish.
+The house's clock counts, which on PostgreSQL is the database's: machines need not agree on the time. Where one is off
+for a moment all the same, jobs run twice at once at worst, of which the fence lets only one finish.
 """
 
 import logging

@@ -28,7 +28,8 @@ class Progress(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker wants written of a job that it held: the state it goes to, unless it was being cancelled.
 
-    `error` is shown outside, `trace` is not. `free`: this attempt is not counted against the tries.
+    `error` is shown outside, `trace` is not. `free`: this attempt is not counted against the tries; `unbegun`: there
+    was none.
     """
 
     job: Job
@@ -39,6 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     trace: str | None = None
     wait_us: int = 0
     free: bool = False
+    unbegun: bool = False
     progress: Progress | None = None
 
 
@@ -87,6 +89,11 @@ def lost(job: Job, worker: str) -> Outcome:
 def released(job: Job, worker: str) -> Outcome:
     """Give a job back that this worker will not finish; it costs the job no try."""
     return Outcome(job=job, worker=worker, state=READY, free=True)
+
+
+def unbegun(job: Job, worker: str) -> Outcome:
+    """Give a job back whose attempt never began: it is as if it had not been claimed."""
+    return Outcome(job=job, worker=worker, state=READY, unbegun=True)
 
 
 def outward(error: BaseException) -> str:

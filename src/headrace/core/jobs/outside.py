@@ -26,6 +26,7 @@ WAITING = "FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
 PICK = f"SELECT ord, id {WAITING} AND name = :name ORDER BY ord, id LIMIT :many"
 TAKE = f"{sql.TAKING} WHERE state = 'ready' AND id "
 HELD = "SELECT count(*) FROM jobs WHERE state IN ('running', 'cancelling') AND kind = :kind AND lane = :lane"
+PAUSED = "SELECT 1 FROM job_pauses WHERE kind IN ('', :kind) AND organization_id IN (0, :organization_id)"
 GIVE = """UPDATE jobs SET worker = :other, lease_until = :until
 WHERE id = :id AND attempt = :attempt AND worker = :worker AND state = 'running' RETURNING id"""
 THEIRS = f"{sql.MINE} AND organization_id = :organization_id"
@@ -48,7 +49,7 @@ def lease(
     """Take up to `limit` ready jobs of a name, most urgent first, for `seconds`.
 
     They are looked for in the organization's own lane and in the one that bears their name; no more are taken than
-    leave `most_held` of them held in each of these.
+    leave `most_held` of them held in each of these, and none of a kind that is paused.
     """
     if not anything(house, kind=kind, organization_id=organization_id, names=[name]):
         return []  # Most polls find nothing, and need not wait for the writer.
@@ -57,6 +58,8 @@ def lease(
     lanes = _lanes(organization_id, [name])
 
     def take(connection: sa.Connection) -> list[Job]:
+        if _is_paused(connection, kind, organization_id):
+            return []
         free = min(limit, most_held - _most_held(connection, kind, lanes))
         if free <= 0:
             return []
@@ -72,10 +75,16 @@ def lease(
 
 
 def anything(house: House, *, kind: str, organization_id: int, names: Sequence[str]) -> bool:
-    """Tell whether a job of these names may be ready, by one look at an index."""
+    """Tell whether a job of these names may be ready and is not held back, by a look at an index or two."""
     with house.db.read() as connection:
+        if _is_paused(connection, kind, organization_id):
+            return False
         look = f"SELECT 1 {WAITING} LIMIT 1"
         return any(run(connection, look, kind=kind, lane=lane).fetchone() for lane in _lanes(organization_id, names))
+
+
+def _is_paused(connection: sa.Connection, kind: str, organization_id: int) -> bool:
+    return run(connection, PAUSED, kind=kind, organization_id=organization_id).fetchone() is not None
 
 
 def _lanes(organization_id: int, names: Sequence[str]) -> list[str]:

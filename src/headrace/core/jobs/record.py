@@ -56,7 +56,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `tries` counts the first run. Waits between tries: `schedule` (+-10 %), else up to `backoff_seconds`
     doubled each time. `in_flight` and `per_lane` bound what runs at once, over all processes; `per_lane` may be a
     function of the lane, and where it says 0 the lane waits. `ended` is called inside the transaction that writes the
-    final state, with the final job.
+    final state, with the final job. `replayed` says how many tries a job gets when it is replayed, where that is not
+    the kind's number, or raises the refusal. Where runs mostly wait for somebody outside (`outward`), a lane takes part
+    of what is free (`places`).
     """
 
     name: str
@@ -73,6 +75,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ended: Callable[[sa.Connection, House, Job], None] | None = None
     prepare: "Callable[[Context], Any] | None" = None
     memory_bytes: int | None = None
+    replayed: Callable[[House, Job], int] | None = None
+    outward: bool = False
 
 
 class TimeUpError(Exception):

@@ -117,6 +117,7 @@ def _leave(house: House, connection: sa.Connection, one: Outcome, totals: Totals
         "run_at": run_at,
         "ord": order(run_at, one.job.priority),
         "tries": one.job.tries + (one.free and state == READY),
+        "unbegun": int(one.unbegun and state == READY),
         "result": one.result if state == SUCCEEDED else None,
         "error": None if state in (SUCCEEDED, CANCELLED) else one.error or one.job.error,
         "errors": row[1] if one.error is None else _errors(row[1], one, now),

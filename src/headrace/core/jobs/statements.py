@@ -83,7 +83,8 @@ CAST(:dones AS bigint[]), CAST(:totals AS bigint[]), CAST(:messages AS text[]))
 AS new(id, attempt, result, purge_at, done, total, message)"""
 )
 HELD = f"SELECT state, errors FROM jobs WHERE {MINE}"
-LEAVE = f"""UPDATE jobs SET state = :state, run_at = :run_at, ord = :ord, tries = :tries, result = :result,
+LEAVE = f"""UPDATE jobs SET state = :state, attempt = attempt - :unbegun,
+started_at = CASE WHEN :unbegun = 0 THEN started_at END, run_at = :run_at, ord = :ord, tries = :tries, result = :result,
 error = :error, errors = :errors, finished_at = :finished_at, purge_at = :purge_at,
 progress_done = COALESCE(:done, progress_done), progress_total = COALESCE(:total, progress_total),
 progress_message = COALESCE(:message, progress_message), worker = NULL, lease_until = NULL

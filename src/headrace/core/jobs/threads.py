@@ -26,6 +26,9 @@ class Threads:
         self.hung = 0
         self.held = 0
         self.mean_seconds: float | None = None
+        # By kind; and what runs now, by thread.
+        self.means: dict[str, float] = {}
+        self.current: dict[int, Running] = {}
         self.queue: SimpleQueue[Running | None] = SimpleQueue()
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
@@ -41,10 +44,28 @@ class Threads:
             self.queue.put(one)
 
     def capacity(self) -> int:
-        ahead = 0
-        if self.mean_seconds is not None and self.count:
-            ahead = min(AHEAD_MOST, int(self.count * AHEAD_SECONDS / max(self.mean_seconds, 1e-6)))
-        return max(0, self.count + ahead - self.held)
+        return max(0, self.count + self._ahead() - self.held)
+
+    def at_once(self) -> int:
+        """Return how many more could begin now."""
+        return max(0, self.count - self.held)
+
+    def is_quick(self, kind: str) -> bool:
+        """Tell whether jobs of a kind are known to be quick enough to be claimed ahead."""
+        return self.means.get(kind, AHEAD_SECONDS) < AHEAD_SECONDS
+
+    def _ahead(self) -> int:
+        if self.mean_seconds is None:
+            return 0
+        now = time.monotonic()
+        long = sum(self._is_long(one, now) for one in list(self.current.values()))
+        return min(AHEAD_MOST, int(max(0, self.count - long) * AHEAD_SECONDS / max(self.mean_seconds, 1e-6)))
+
+    def _is_long(self, one: Running, now: float) -> bool:
+        """Tell whether a thread that runs this will hardly come to what is claimed ahead."""
+        if one.settled or one.began is None:
+            return False
+        return not self.is_quick(one.kind.name) or now - one.began > AHEAD_SECONDS
 
     def stop(self, one: Running) -> None:
         """Nothing beyond its context can be done to a thread."""
@@ -81,14 +102,20 @@ class Threads:
 
     def _run(self, one: Running) -> bool:
         assert one.kind.run is not None  # noqa: S101  Claimed kinds have one.
-        began = time.monotonic()
+        began, here = time.monotonic(), threading.get_ident()
+        self.current[here] = one
         try:
             result = one.kind.run(one.context)
         except Exception as error:  # noqa: BLE001  The edge between the engine and what a kind does; the job keeps it.
             heard = self.ear.ended(one, error=error)
         else:
             heard = self.ear.ended(one, result)
-        taken = time.monotonic() - began
-        mean = self.mean_seconds
-        self.mean_seconds = taken if mean is None else mean + WEIGHT * (taken - mean)
+        del self.current[here]
+        taken, kind = time.monotonic() - began, one.kind.name
+        self.mean_seconds = _blended(self.mean_seconds, taken)
+        self.means[kind] = _blended(self.means.get(kind), taken)
         return heard
+
+
+def _blended(mean: float | None, taken: float) -> float:
+    return taken if mean is None else mean + WEIGHT * (taken - mean)

@@ -249,11 +249,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Rule(
             "Time after which a silent worker's jobs run again elsewhere.",
-            "Renewed three times within; clocks of servers must not differ by more than that.",
+            "Renewed three times within; the metadata database tells the time.",
             1,
             3_600,
         ),
-    ] = 30
+    ] = 24
 
     tails_per_project: Annotated[
         int, Rule("Live tails of one project at once.", "Each is sent every log that it asks for.", 1, 10_000)

@@ -15,6 +15,7 @@ from headrace.core.identity import organizations
 from headrace.core.jobs import Job, Kind, Kinds
 from headrace.core.principal import Principal
 from headrace.core.processing import job as processing
+from headrace.core.refusals import conflict
 from headrace.core.workflows import defining, definitions, push, requests
 from headrace.core.workflows.definitions import Definition
 
@@ -32,8 +33,6 @@ BUILTIN = {"echo": ECHO, "http_request": REQUEST, "data_processing": PROCESSING}
 PROCESSING_SECONDS = 900.0
 # What a job may hold of its records (core/processing) and as much again for one record in the making, four times over.
 PROCESSING_BYTES = 512 << 20
-# Of one organization at once: a quarter of the places that tasks have.
-REQUESTS_AT_ONCE = 64
 UNBOUNDED = 1 << 30
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def define(house: House, ended: Ended | None = None) -> None:
             run=requests.run,
             isolation="async",
             timeout_seconds=requests.LONGEST_SECONDS + 15.0,
-            per_lane=REQUESTS_AT_ONCE,
+            outward=True,
         ),
         Kind(
             name=PROCESSING,
@@ -74,13 +73,14 @@ def define(house: House, ended: Ended | None = None) -> None:
             isolation="async",
             timeout_seconds=longest + 15.0,
             tries=defining.DEFAULT_TRIES,
+            outward=True,
         ),
         Kind(name=QUEUE, run=None),
         *installed(),
     ]
     for kind in made:
         limits = {"per_lane": partial(most_at_once, house, kind)} if may_be_defined(kind.name) else {}
-        jobs.define(house, msgspec.structs.replace(kind, ended=ended, **limits))
+        jobs.define(house, msgspec.structs.replace(kind, ended=ended, replayed=replayed, **limits))
 
 
 def installed() -> list[Kind]:
@@ -116,7 +116,7 @@ def place(house: House, organization_id: int, workflow: str) -> Place:
         return Place(BUILTIN[workflow])
     found = definitions.find(house, organization_id, workflow)
     if found is not None:
-        kind = {"push": PUSH, "queue": QUEUE}.get(found.kind) or functions.kind_name(workflow)
+        kind = _kind_of(found)
         ensure(house, kind)
         return Place(kind, workflow, found.tries)
     if workflow not in functions.installed():
@@ -130,7 +130,25 @@ def ensure(house: House, kind: str) -> None:
     """Know the kind of a function that only another server has, or that is broken here: its jobs wait."""
     named = house.part(Kinds).named
     if kind not in named:
-        named[kind] = Kind(name=kind, run=None, ended=named[ECHO].ended)
+        named[kind] = Kind(name=kind, run=None, ended=named[ECHO].ended, replayed=replayed)
+
+
+def replayed(house: House, job: Job) -> int:
+    """Return how many tries a replay has: its definition's. Refused (conflict) for a job that nobody would serve."""
+    usual = house.part(Kinds)[job.kind].tries
+    found = definitions.find(house, job.organization_id, job.name or "")
+    if found is not None and job.kind == _kind_of(found):
+        return found.tries
+    if job.kind in {PUSH, QUEUE}:
+        word = job.kind.removeprefix(f"{ECHO}.")
+        raise conflict(
+            f"The workflow {job.name!r} is no longer defined as one of the kind {word}; define it again first"
+        )
+    return usual
+
+
+def _kind_of(definition: Definition) -> str:
+    return {"push": PUSH, "queue": QUEUE}.get(definition.kind) or functions.kind_name(definition.name)
 
 
 def may_be_defined(kind: str) -> bool:

@@ -188,5 +188,5 @@ def _progress(given: Any) -> Progress:
     return Progress(
         done=rules.integer(given.get("done"), "progress.done", 0),
         total=None if total is None else rules.integer(total, "progress.total", 0),
-        message=None if message is None else rules.text(message, "progress.message")[:LONGEST_MESSAGE],
+        message=None if message is None else rules.text(message, "progress.message", most=1 << 16)[:LONGEST_MESSAGE],
     )
