@@ -73,8 +73,7 @@ class House:
     ) -> Self:
         """Open the metadata database (migrated if it may be) and the keys; what stands above is given.
 
-<<<<<<< HEAD
-        Raises SettingError for a secret that is not the database's.
+        The clock is the database's unless one is given. Raises SettingError for a secret that is not the database's.
         """
         with ExitStack() as undo:
             if db is None:
@@ -84,15 +83,7 @@ class House:
             undo.pop_all()
         return cls(
             settings=settings,
-            clock=clock,
-=======
-        The clock is the database's unless one is given.
-        """
-        keyring, db = open_keyring(settings), db or open_database(settings)
-        return cls(
-            settings=settings,
             clock=clock or db.clock(),
->>>>>>> 2934f78 (mine)
             db=db,
             keyring=keyring,
             tokens=Tokens(keyring.generations(ACCESS)),
