@@ -5,7 +5,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,10 @@ import sqlalchemy as sa
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs import engine as engines
-from headrace.core.jobs import keeping, leases, listening, scheduler, statements
+from headrace.core.jobs import keeping, leases, listening, statements
 from headrace.core.jobs.claim import BATCH
 from headrace.core.jobs.listening import NAME
-from headrace.core.limits.windows import Limits
-from headrace.core.metrics import Counters
-from headrace.core.settings import Settings
 from headrace.kit import times
-from headrace.kit.clock import Followed, steady
-from headrace.kit.database import Database, PostgresDatabase
 from tests.conftest import FakeClock
 from tests.core import jobs_children as children
 from tests.core.jobs_lab import ADA, ORGANIZATION, add, now
@@ -446,47 +440,6 @@ def test_two_engines_share_the_work(open_house: Callable[..., House], until: Unt
     fences = [*ran[0], *ran[1]]
     assert len(fences) == len(set(fences)) == BATCH * 6
     assert all(fence.endswith(":1") for fence in fences)
-
-
-@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
-def test_machines_need_not_agree_on_the_time(address: str, settings: Settings, until: Until) -> None:
-    """Two engines on one database, of which one's machine is a minute ahead, and one's a minute behind."""
-    nothing: Any = None
-    let_go, starts, houses = threading.Event(), list[str](), list[House]()
-
-    def long(context: jobs.Context) -> None:
-        starts.append(context.fence)
-        let_go.wait()
-
-    for wrong in (-60, 60):
-        db = Database.open(address)
-        assert isinstance(db, PostgresDatabase)
-        clock = Followed(db.time, partial(off, wrong))
-        limits = Limits(clock)
-        house = House.open(settings, limits=limits, store=nothing, counters=Counters(), clock=clock, db=db)
-        houses.append(house)
-        jobs.define(house, jobs.Kind(name="long", run=long))
-    labs = [Lab(house) for house in houses]
-    assert abs(houses[0].clock() - houses[1].clock()) < 5 * times.SECOND
-    made = [add(house, "long") for house in houses * 2]
-    until(lambda: len(starts) == len(made))
-    for house in houses:
-        assert leases.reap(house) == 0
-        assert leases.lease_us(house) - (lease_of(house, made[0]) - house.clock()) < 10 * times.SECOND
-    later = add(houses[1], "long", run_at=houses[1].clock() + 30 * times.SECOND)
-    for house in houses:
-        house.db.submit(partial(scheduler.promote, now=house.clock()))
-    assert labs[0].state(later) == "scheduled"
-    let_go.set()
-    until(lambda: all(labs[0].is_over(job) for job in made))
-    assert sorted(starts) == sorted(f"{job.id}:1" for job in made)
-    for lab in labs:
-        lab.engine.stop(1)
-        lab.house.close()
-
-
-def off(seconds: int) -> int:
-    return steady() + seconds * times.SECOND
 
 
 def sessions(house: House) -> set[int]:
