@@ -81,6 +81,18 @@ def test_lists_are_of_all_organizations(run: Run) -> None:
     assert (head.split()[0], line.split()[0]) == ("key_id", "2")
 
 
+def test_the_audit_log_is_read(run: Run) -> None:
+    run("key", "revoke", "2")
+    status, said, _ = run("audit", "--action", "apikey:key", "--limit", "2")
+    head, first, second = said.splitlines()
+    assert (status, head.split()[:4]) == (0, ["id", "at", "organization", "actor"])
+    assert first.split()[2:6] == ["other", "operator", "apikey:key:revoked", "key:2"]
+    assert second.split()[2] == "other"
+    page = json.loads(run("audit", "--organization", "sample", "--account", "me@example.com", "--json")[1])
+    assert page == {"events": [], "before": None}
+    assert "--before" in run("audit", "--limit", "1")[2]
+
+
 def test_an_import_finds_its_project(folder: Path, run: Run) -> None:
     given = Namespace(data=str(folder), config=None, project="sample", organization=None)
     made = import_key(given)

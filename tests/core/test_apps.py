@@ -20,7 +20,7 @@ def test_an_app_is_a_project_with_an_ingest_key(house: House, ada: Principal) ->
     assert (project.name, project.app_name, project.slug) == ("My App", "My App", "my-app")
     assert project == projects.get(house, ada, project_id=project.project_id)
     assert keys.resolve_ingest(house, key.full_key).project_id == project.project_id
-    actions = [event.action for event in audit.list_all(house, ada)][:2]
+    actions = [event.action for event in audit.list_all(house, ada).events][:2]
     assert actions == ["apikey:key:created", "project:project:created"]
 
 

@@ -127,7 +127,7 @@ def test_what_is_taken_and_what_stays(house: House, who: Principal, project: Pro
     assert left(house, project) == ["bad four", "good one"]
     assert left(house, other) == ["bad five"]
     assert deletions.list_all(house, who, project_id=project.project_id) == [done]
-    lines = [line for line in audit.list_all(house, who) if line.target == f"deletion:{asked.id}"]
+    lines = [line for line in audit.list_all(house, who).events if line.target == f"deletion:{asked.id}"]
     assert [line.action for line in lines] == ["logs:deletion:completed", "logs:deletion:requested"]
     assert {line.actor_id for line in lines} == {who.account_id}
     assert lines[0].data == {"project_id": project.project_id, "matched": 3, "deleted": 3}

@@ -244,6 +244,6 @@ def test_audit_tells_of_log_ins(house: House, sign_up: SignUp) -> None:
     admin = sign_up(house)
     log_in(house)
     refusal(lambda: log_in(house, password="WrongPass123"))
-    found = audit.list_all(house, admin)
+    found = audit.list_all(house, admin).events
     assert [event.action for event in found] == ["account:login:success", "account:account:created"]
     assert found[0].address_network == "192.0.2.0/24"

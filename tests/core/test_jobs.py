@@ -279,7 +279,7 @@ def test_pauses(house: House, sign_up: Any) -> None:
     assert len(hand.take()) == 1
     assert refusal(lambda: jobs.pause(house, ADA, kind="", everywhere=True))[0] is Kind.FORBIDDEN
     assert refusal(lambda: jobs.pause(house, ADA, kind="none"))[0] is Kind.INVALID
-    actions = [line.action for line in audit.list_all(house, ADA)]
+    actions = [line.action for line in audit.list_all(house, ADA).events]
     assert actions == ["jobs:kind:resumed", "jobs:kind:paused", "jobs:kind:resumed", "jobs:kind:paused"]
 
 
@@ -304,7 +304,7 @@ def test_cancel_of_what_waits_and_what_runs(house: House, clock: FakeClock) -> N
             "The job is cancelled already",
         )
     assert jobs.counts(house, ADA)["cancelled"] == 3
-    assert [line.action for line in audit.list_all(house, ADA)] == ["jobs:job:cancelled"] * 3
+    assert [line.action for line in audit.list_all(house, ADA).events] == ["jobs:job:cancelled"] * 3
 
 
 def test_dead_letters_are_listed_and_replayed(house: House) -> None:

@@ -45,7 +45,7 @@ def test_a_person_is_changed_by_id(house: House, ada: Principal) -> None:
     person = people.upsert(house, ada, email=EMAIL, name="Jane", meta={"a": 1}).person
     changed = people.update(house, ada, person_id=person.id, meta={"b": [1, {"c": 2.5}]}, name="")
     assert (changed.name, changed.meta) == ("", {"a": 1, "b": [1, {"c": 2.5}]})
-    lines = audit.list_all(house, ada)
+    lines = audit.list_all(house, ada).events
     assert [(line.action, line.target, line.data) for line in lines[:2]] == [
         ("people:person:updated", f"person:{person.id}", {"fields": ["meta", "name"]}),
         ("people:person:created", f"person:{person.id}", {}),

@@ -85,7 +85,7 @@ def test_changes(house: House, ada: Principal) -> None:
     )
     assert (changed.name, changed.retention_days, changed.daily_quota, changed.environment) == ("New", 365, 1000, "dev")
     assert projects.update(house, ada, project_id=made.project_id) == changed
-    assert audit.list_all(house, ada)[0].data["new"]["retention_days"] == 365
+    assert audit.list_all(house, ada).events[0].data["new"]["retention_days"] == 365
     cases: list[tuple[dict[str, Any], str]] = [
         ({"retention_days": 0}, "retention_days: must be 1-365"),
         ({"retention_days": 366}, "retention_days: must be 1-365"),

@@ -86,7 +86,7 @@ def test_theft_ends_the_session(house: House, clock: FakeClock, pair: Pair) -> N
     assert refused(lambda: sessions.refresh(house, refresh_token=pair.refresh_token))
     assert refused(lambda: sessions.resolve(house, successor.access_token))
     assert refused(lambda: sessions.refresh(house, refresh_token=successor.refresh_token))
-    found = [event for event in audit.list_all(house, who) if event.action == "account:session:token_reuse"]
+    found = [event for event in audit.list_all(house, who).events if event.action == "account:session:token_reuse"]
     assert [event.outcome for event in found] == ["failure"]
 
 

@@ -53,7 +53,7 @@ def test_schedules_come_and_go(house: House, ada: Principal, sign_up: SignUp, cl
     schedules.create(house, eve, **NIGHTLY)
     assert schedules.remove(house, ada, name="report") == changed
     assert schedules.list_all(house, ada) == [usual]
-    actions = [line.action for line in audit.list_all(house, ada) if line.action.startswith("workflow")]
+    actions = [line.action for line in audit.list_all(house, ada).events if line.action.startswith("workflow")]
     assert [action.rpartition(":")[2] for action in actions] == ["removed", "changed", "created", "created"]
 
 

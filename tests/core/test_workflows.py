@@ -55,7 +55,7 @@ def test_definitions_come_and_go(house: House, ada: Principal, sign_up: SignUp, 
     assert refusal(lambda: workflows.get(house, eve, name="a queue")) == missing
     assert refusal(lambda: workflows.update(house, eve, name="a queue", paused=True)) == missing
     workflows.define(house, eve, name="a queue", kind="function")
-    actions = [line.action for line in audit.list_all(house, ada) if line.action.startswith("workflow")]
+    actions = [line.action for line in audit.list_all(house, ada).events if line.action.startswith("workflow")]
     created, change = "workflow:definition:created", "workflow:definition:changed"
     assert actions == ["workflow:definition:removed", change, change, change, created, created]
 

@@ -188,6 +188,7 @@ CASES: dict[tuple[str, str, str], Case] = {
         "/api/v1/alerts/1/mute", {"until": "2099-01-01"}, foreign=NO_ALERT
     ),
     ("native", "POST", "/api/v1/alerts/{id}/unmute"): Case("/api/v1/alerts/1/unmute", foreign=NO_ALERT),
+    ("native", "GET", "/api/v1/audit"): Case("/api/v1/audit"),
     ("native", "GET", "/api/v1/jobs"): Case("/api/v1/jobs"),
     ("native", "GET", "/api/v1/jobs/counts"): Case("/api/v1/jobs/counts"),
     ("native", "GET", "/api/v1/jobs/{job_id}"): Case("/api/v1/jobs/1", foreign=NO_JOB),

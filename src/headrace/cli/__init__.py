@@ -34,26 +34,16 @@ def _verb(name: str) -> Callable[[Namespace], int]:
     match name:
         case "serve" | "demo" | "worker":
             return _process(name)
-        case "import":
-            from headrace.cli import importing
-
-            return importing.run
-        case "search":
-            from headrace.cli import search
-
-            return search.run
-        case "export":
-            from headrace.cli import export
-
-            return export.run
-        case "tail":
-            from headrace.cli import tail
-
-            return tail.run
+        case "import" | "search" | "export" | "tail":
+            return _client(name)
         case "key" | "project" | "admin":
             from headrace.cli import operator
 
             return operator.run
+        case "audit":
+            from headrace.cli import audit
+
+            return audit.run
         case "backup" | "restore":
             from headrace.cli import backup
 
@@ -81,3 +71,24 @@ def _process(name: str) -> Callable[[Namespace], int]:
     from headrace.cli import serve
 
     return serve.run
+
+
+def _client(name: str) -> Callable[[Namespace], int]:
+    """Return the verb that asks a running server."""
+    match name:
+        case "import":
+            from headrace.cli import importing
+
+            return importing.run
+        case "search":
+            from headrace.cli import search
+
+            return search.run
+        case "export":
+            from headrace.cli import export
+
+            return export.run
+        case _:
+            from headrace.cli import tail
+
+            return tail.run

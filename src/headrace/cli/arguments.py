@@ -53,6 +53,7 @@ def parser() -> Parser:
     _keys(verbs)
     _projects(verbs)
     _admin(verbs)
+    _audit(verbs)
     _upkeep(verbs)
     return top
 
@@ -269,6 +270,17 @@ def _admin(verbs: Any) -> None:
         act = _act(acts, name, text)
         act.add_argument("project", help="slug or id")
         act.add_argument("number", type=whole(0, 2**53), metavar="N", help="how many")
+
+
+def _audit(verbs: Any) -> None:
+    verb = _verb(verbs, "audit", "Show who changed what, newest first, from the data folder.")
+    _data(verb)
+    verb.add_argument("--organization", metavar="SLUG", help="which organization [all of them]")
+    verb.add_argument("--action", metavar="ACTION", help="an action, or its beginning up to a colon: apikey:key")
+    verb.add_argument("--account", metavar="EMAIL", help="who did it")
+    verb.add_argument("--limit", type=whole(1, 1000), default=100, metavar="N", help="most lines to print [100]")
+    verb.add_argument("--before", type=whole(1, 2**63 - 1), metavar="ID", help="go on below this one")
+    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _upkeep(verbs: Any) -> None:

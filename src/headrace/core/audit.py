@@ -4,14 +4,14 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from headrace.core.house import House
 from headrace.core.principal import Principal
-from headrace.core.rules import require_admin
+from headrace.core.rules import integer, require_admin, text
 from headrace.core.schema import audit_events
 from headrace.kit.keyring import PERSON
 
@@ -32,12 +32,20 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+class Page(NamedTuple):
+    """Newest first; `before` asks for the next page, and is None on the last."""
+
+    events: list[AuditEvent]
+    before: int | None
+
+
 class Tally:
     """How many records were made on behalf of one request, in whichever thread."""
 
     lines = 0
 
 
+MOST = 1_000
 WATCHING: ContextVar[Tally | None] = ContextVar("watching", default=None)
 SHOWN = [audit_events.c[name] for name in AuditEvent.__struct_fields__]
 
@@ -89,15 +97,59 @@ def kept() -> None:
         tally.lines += 1
 
 
-def list_all(house: House, who: Principal, *, limit: int = 100, before: int | None = None) -> list[AuditEvent]:
-    """The organization's events, newest first; `before` is the id of the last one seen."""
+def list_all(
+    house: House,
+    who: Principal,
+    *,
+    action: str | None = None,
+    account_id: int | None = None,
+    limit: int = 100,
+    before: int | None = None,
+) -> Page:
+    """The organization's events, newest first; `before` is the last page's, `limit` at most MOST.
+
+    `action` is a whole one or its beginning up to a colon (`apikey`, `apikey:key`); `account_id` is who did it.
+    """
     require_admin(who, "users")
-    query = sa.select(*SHOWN).where(audit_events.c.organization_id == who.organization_id)
+    mine = audit_events.c.organization_id == who.organization_id
+    return _page(house, [mine], action, account_id, limit, before)
+
+
+def list_everywhere(
+    house: House,
+    *,
+    organization_id: int | None = None,
+    action: str | None = None,
+    account_id: int | None = None,
+    limit: int = 100,
+    before: int | None = None,
+) -> Page:
+    """As `list_all`, of every organization and of the instance itself, or of one. For the operator; not over HTTP."""
+    one = [] if organization_id is None else [audit_events.c.organization_id == organization_id]
+    return _page(house, one, action, account_id, limit, before)
+
+
+def _page(  # noqa: PLR0917  Called from the two above only.
+    house: House,
+    where: list[sa.ColumnElement[bool]],
+    action: str | None,
+    account_id: int | None,
+    limit: int,
+    before: int | None,
+) -> Page:
+    integer(limit, "limit", 1, MOST)
+    if action is not None:
+        begun = audit_events.c.action.startswith(text(action, "action", most=64) + ":", autoescape=True)
+        where = [*where, sa.or_(audit_events.c.action == action, begun)]
+    if account_id is not None:
+        where = [*where, audit_events.c.actor_kind == "user", audit_events.c.actor_id == account_id]
     if before is not None:
-        query = query.where(audit_events.c.id < before)
+        where = [*where, audit_events.c.id < before]
+    query = sa.select(*SHOWN).where(*where).order_by(audit_events.c.id.desc()).limit(limit + 1)
     with house.db.read() as connection:
-        rows = connection.execute(query.order_by(audit_events.c.id.desc()).limit(limit)).mappings().all()
-    return [AuditEvent(**{**row, "data": json.loads(row["data"])}) for row in rows]
+        rows = connection.execute(query).mappings().all()
+    events = [AuditEvent(**{**row, "data": json.loads(row["data"])}) for row in rows[:limit]]
+    return Page(events, events[-1].id if len(rows) > limit else None)
 
 
 def person(house: House, text: str) -> str:

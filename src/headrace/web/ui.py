@@ -6,6 +6,7 @@ from headrace.core.refusals import Kind, Refusal, forbidden
 from headrace.web import (
     alerts,
     assets,
+    audit,
     browser,
     checkout,
     dashboards,
@@ -60,6 +61,7 @@ def door() -> Door:
         jobs,
         webhooks,
         workflows,
+        audit,
     )
     open_to_all = Terms(limited=False)
     return Door(

@@ -98,9 +98,9 @@ def test_an_endpoint_is_made_changed_and_deleted(ready: House, ada: Principal, c
     webhooks.delete(ready, ada, endpoint_id=one.id)
     assert webhooks.list_all(ready, ada) == []
     assert refused(lambda: webhooks.get(ready, ada, endpoint_id=one.id))[0] is Kind.NOT_FOUND
-    actions = [event.action for event in audited(ready, ada) if event.action.startswith("webhook")]
+    actions = [event.action for event in audited(ready, ada).events if event.action.startswith("webhook")]
     assert actions[::-1] == [f"webhook:endpoint:{what}" for what in ("created", "changed", "switched_off", "deleted")]
-    assert made.secret not in repr(audited(ready, ada))
+    assert made.secret not in repr(audited(ready, ada).events)
 
 
 @BOTH

@@ -31,7 +31,7 @@ def test_410_switches_off_at_once_and_what_waits_is_kept(
     until(lambda: [one for one in receiver.requests if one.path == "/other"])
     told = json.loads(next(one for one in receiver.requests if one.path == "/other").body)
     assert (told["event"], told["data"]["endpoint_id"], told["data"]["reason"]) == ("webhook.disabled", gone.id, "gone")
-    assert "webhook:endpoint:disabled" in [one.action for one in audited(running, ada)]
+    assert "webhook:endpoint:disabled" in [one.action for one in audited(running, ada).events]
     # The first one comes due while the endpoint is off: it is kept, and costs no attempt.
     sent = len(receiver.requests)
     turn(until, running, waiting.next_attempt_at)

@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from headrace.doors.native import alerts, auth, jobs, pauses, schedules, searches, webhooks, workers, workflows
+from headrace.doors.native import alerts, audit, auth, jobs, pauses, schedules, searches, webhooks, workers, workflows
 from headrace.doors.native.envelope import Problem, render
 from headrace.wire import admission
 from headrace.wire.door import Door
@@ -11,6 +11,7 @@ API = "/api/v1/"
 NOUNS = frozenset(
     {
         "alerts",
+        "audit",
         "job-pauses",
         "jobs",
         "saved-searches",
@@ -23,6 +24,7 @@ NOUNS = frozenset(
 )
 ROUTES: tuple[HTTPRouteHandler, ...] = (
     *alerts.ROUTES,
+    *audit.ROUTES,
     *jobs.ROUTES,
     *pauses.ROUTES,
     *searches.ROUTES,
