@@ -116,6 +116,7 @@ def define_kinds(house: House) -> None:
     workflows.define_kinds(house, webhooks.job_ended)
     house.part(jobs.Duties).all.append(workflows.fire)
     alerts.define(house)
+    billing.define(house)
 
 
 def open_worker(settings: Settings) -> House:

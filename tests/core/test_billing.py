@@ -1,18 +1,22 @@
 """Billing without Stripe, and the events that change things, wherever they come from."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from headrace.core import announcements, billing, people
-from headrace.core.billing import effects, prices, signature
+from headrace.core.billing import effects, events, prices, signature
 from headrace.core.house import House
 from headrace.core.identity import operators, organizations
+from headrace.core.jobs.record import Kinds
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal
 from headrace.core.schema.billing import billing_events, invoices
+from headrace.core.schema.jobs import jobs
 from headrace.core.settings import SettingError, Settings, load
 from headrace.kit.times import DAY, SECOND
 from tests.conftest import FakeClock, SignUp
@@ -48,10 +52,27 @@ def plan(house: House, who: Principal) -> str:
 
 
 def send(house: House, kind: str, about: dict[str, Any], *, at: int = 0, name: str | None = None) -> str:
-    """Send a signed event of `at` seconds after the first one; return what came of it."""
+    """Send a signed event of `at` seconds after the first one, do its job; return what came of it."""
     body = event(kind, about, created=FIRST + at, name=name)
+    taken = receive(house, body)
+    return job_of(house, body) if taken == events.RECEIVED else taken
+
+
+def receive(house: House, body: bytes) -> str:
+    if events.KIND not in house.part(Kinds).named:
+        billing.define(house)
     header = signed(body, SECRET, house.clock() // SECOND)
     return billing.receive(house, secrets=(SECRET,), body=body, signature=header)
+
+
+def job_of(house: House, body: bytes) -> str:
+    """Do what the job does that an event left."""
+    sent = json.loads(body)["id"]
+    with house.db.read() as connection:
+        query = sa.select(jobs.c.organization_id, jobs.c.payload).where(jobs.c.kind == events.KIND)
+        found = {msgspec.json.decode(row.payload)["id"]: row for row in connection.execute(query).all()}
+    row = found[sent]
+    return events.settle(house, row.organization_id, msgspec.json.decode(row.payload, type=effects.Event))
 
 
 def test_the_signature_is_stripes(clock: FakeClock) -> None:
@@ -133,6 +154,19 @@ def test_who_has_no_secret_has_no_endpoint(house: House) -> None:
 
 def of(who: Principal, **more: Any) -> dict[str, Any]:
     return {"metadata": {"organization_id": str(who.organization_id)}, **more}
+
+
+def test_an_event_waits_for_its_job_and_has_its_effect_once(
+    house: House, ada: Principal, told: list[tuple[str, Any]]
+) -> None:
+    pro = {"organization_id": str(ada.organization_id), "plan": "pro"}
+    body = event("customer.subscription.created", subscription("sub_1", "active", metadata=pro), created=FIRST)
+    assert receive(house, body) == "received"
+    assert receive(house, body) == "repeated"
+    assert billing.list_subscriptions(house, ada)[0] == []
+    outcomes = [job_of(house, body) for _ in range(2)]  # As after a crash between the effect and the job's end.
+    assert outcomes == ["applied", "applied"]
+    assert len(billing.list_subscriptions(house, ada)[0]) == len(told) == 1
 
 
 def test_a_payment_is_noted_once_at_its_person(house: House, ada: Principal, sign_up: SignUp) -> None:

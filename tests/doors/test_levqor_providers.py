@@ -1,6 +1,6 @@
 """Connectors and billing over HTTP: the document's shapes, every error text, Stripe's signature on the raw body."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -142,7 +142,7 @@ def send(client: httpx.Client, body: bytes, header: str | None) -> tuple[int, An
     return answer.status_code, answer.json()
 
 
-def test_stripes_events(origin: Origin, client: httpx.Client, tenant: Tenant) -> None:
+def test_stripes_events(origin: Origin, client: httpx.Client, tenant: Tenant, until: Callable[..., None]) -> None:
     now = origin.clock() // SECOND
     made = client.post("/api/v1/users/upsert", json={"email": "other@example.com"}, headers=by(tenant)).json()
     about = {
@@ -162,8 +162,12 @@ def test_stripes_events(origin: Origin, client: httpx.Client, tenant: Tenant) ->
     assert send(client, b"{", signed(b"{", SECRETS[0], now)) == (400, {"error": "invalid_payload"})
     for secret in SECRETS:
         assert send(client, body, signed(body, secret, now)) == (200, {"received": True})
-    payment = client.get(f"/api/v1/users/{about['client_reference_id']}", headers=by(tenant)).json()["meta"]
-    assert payment == {"last_payment": {"session_id": about["id"], "amount": 500, "currency": "eur", "timestamp": now}}
+
+    def meta() -> Any:
+        return client.get(f"/api/v1/users/{about['client_reference_id']}", headers=by(tenant)).json()["meta"]
+
+    until(meta)
+    assert meta() == {"last_payment": {"session_id": about["id"], "amount": 500, "currency": "eur", "timestamp": now}}
     large = b" " * (512 * 1024 + 1)
     assert send(client, large, signed(large, SECRETS[0], now)) == (
         413,

@@ -1,5 +1,6 @@
 """Billing at the VetrAI door: shapes, pages, who may, and that Stripe's two endpoints are one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -86,7 +87,9 @@ def send(client: httpx.Client, path: str, secret: str, body: bytes, moment: int)
     return answer.status_code, answer.json()
 
 
-def test_two_endpoints_are_one(origin: Origin, client: httpx.Client, tenant: Tenant) -> None:
+def test_two_endpoints_are_one(
+    origin: Origin, client: httpx.Client, tenant: Tenant, until: Callable[..., None]
+) -> None:
     now = origin.clock() // SECOND
     metadata = {"organization_id": str(tenant.organization_id), "plan": "enterprise"}
     about = subscription(f"sub_{tenant.key_id}", "active", metadata=metadata)
@@ -97,6 +100,7 @@ def test_two_endpoints_are_one(origin: Origin, client: httpx.Client, tenant: Ten
     assert send(client, there, VETRAIS, body, now)[0] == 400
     assert send(client, there, LEVQORS, body, now) == (200, {"received": True})
     assert send(client, here, VETRAIS, body, now) == (200, {"received": True})
+    until(lambda: client.get("/api/v1/subscriptions", headers=bearer(tenant.token)).json())
     (held,) = client.get("/api/v1/subscriptions", headers=bearer(tenant.token)).json()
     assert (held["plan"], held["current_period_end"]) == ("enterprise", "2026-02-01T10:00:00Z")
     assert client.get(here).status_code == 405

@@ -6,7 +6,7 @@ Whatever happens, happens by an event: `events.receive` takes Stripe's, `local` 
 from headrace.core.billing import prices
 from headrace.core.billing.checkouts import order, place, start_payment, start_plan
 from headrace.core.billing.customers import customer, require_biller
-from headrace.core.billing.events import receive
+from headrace.core.billing.events import define, receive
 from headrace.core.billing.invoices import list_invoices, mark_paid
 from headrace.core.billing.records import (
     Checkout,
@@ -27,6 +27,7 @@ __all__ = [
     "Subscription",
     "cancel",
     "customer",
+    "define",
     "list_invoices",
     "list_subscriptions",
     "mark_paid",

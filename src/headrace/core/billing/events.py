@@ -1,6 +1,7 @@
-"""Events of a payment provider: each is recorded in the transaction of its effect, so that it has one, once.
+"""Events of a payment provider: each is recorded once, and its effect is noted in the transaction that makes it.
 
-The local provider's events come this way too. What an event changes stands in `effects.py`.
+What Stripe sends is taken at once and has its effect as a job; the local provider's events have theirs where they are
+made. What an event changes stands in `effects.py`.
 """
 
 import json
@@ -8,8 +9,10 @@ import secrets as random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
+from headrace.core import jobs
 from headrace.core.billing import effects
 from headrace.core.billing.effects import Event
 from headrace.core.billing.signature import verified
@@ -18,14 +21,29 @@ from headrace.core.refusals import Kind, Refusal, not_found
 from headrace.core.schema.billing import billing_events, billing_objects
 from headrace.kit.times import SECOND
 
+KIND = "billing.event"
+TRIES = 12  # Over some hours.
+RECEIVED = "received"
 LONGEST_ID, LONGEST_TYPE = 255, 128
 # Events of one second arrive in any order; a later step of an object's life is never undone by an earlier one.
 STEPS = {"created": 0, "finalized": 1, "completed": 1, "updated": 2, "payment_failed": 2}
 LATE_STEP, LAST_STEP = 3, 4
 
 
+def define(house: House) -> None:
+    """Name the kind of job that gives events their effect, those of an organization one after the other."""
+    jobs.define(house, jobs.Kind(name=KIND, run=run, timeout_seconds=60, tries=TRIES, backoff_seconds=5, per_lane=1))
+
+
+def run(context: jobs.Context) -> dict[str, str]:
+    event = msgspec.convert(context.payload, Event)
+    return {"outcome": settle(context.house, context.job.organization_id, event)}
+
+
 def receive(house: House, *, secrets: Sequence[str], body: bytes, signature: str) -> str:
-    """Take an event that Stripe sent to one of the endpoints; return what came of it (`repeated`, `stale`, ...).
+    """Take an event that Stripe sent to one of the endpoints, and leave it to a job; return how it was taken.
+
+    That is `received`, or what `apply` says of one that has no effect.
 
     Refused with the fact `code`: `invalid_signature`, `invalid_payload`. Without a secret nobody is here.
     """
@@ -35,7 +53,25 @@ def receive(house: House, *, secrets: Sequence[str], body: bytes, signature: str
         raise Refusal(Kind.INVALID, "Invalid signature", code="invalid_signature")
     event = parsed(body)
     with house.db.write() as connection:
-        return apply(house, connection, event)
+        if not _record(house, connection, event):
+            return "repeated"
+        organization_id = effects.organization_of(connection, event) if event.type in effects.EFFECTS else None
+        if organization_id is None:
+            return _note(connection, event, None, "unknown" if event.type in effects.EFFECTS else "ignored")
+        left = msgspec.to_builtins(event)
+        text = json.dumps(left, ensure_ascii=False).encode(errors="replace")  # Half a surrogate is no character.
+        jobs.enqueue(
+            house, connection, kind=KIND, organization_id=organization_id, payload=left, encoded=text, lane=KIND
+        )
+        return _note(connection, event, organization_id, RECEIVED)
+
+
+def settle(house: House, organization_id: int, event: Event) -> str:
+    """Give a received event its effect, once; return what came of it, now or before."""
+    with house.db.write() as connection:
+        same = sa.select(billing_events.c.outcome).where(billing_events.c.external_id == event.id)
+        outcome: str = connection.execute(same.with_for_update()).scalar_one()
+        return outcome if outcome != RECEIVED else _effect(house, connection, organization_id, event)
 
 
 def parsed(body: bytes) -> Event:
@@ -63,6 +99,18 @@ def parsed(body: bytes) -> Event:
 
 def apply(house: House, connection: sa.Connection, event: Event) -> str:
     """Record an event and do what it says; return `applied`, `ignored`, `repeated`, `stale` or `unknown`."""
+    if not _record(house, connection, event):
+        return "repeated"
+    if event.type not in effects.EFFECTS:
+        return "ignored"
+    organization_id = effects.organization_of(connection, event)
+    if organization_id is None:
+        return _note(connection, event, None, "unknown")
+    return _effect(house, connection, organization_id, event)
+
+
+def _record(house: House, connection: sa.Connection, event: Event) -> bool:
+    """Note that an event came; tell whether it is the first time."""
     row = {
         "external_id": event.id,
         "source": event.source,
@@ -73,18 +121,16 @@ def apply(house: House, connection: sa.Connection, event: Event) -> str:
         "received_at": house.clock(),
     }
     insert = house.db.insert(billing_events).values(row).on_conflict_do_nothing(index_elements=["external_id"])
-    if connection.execute(insert.returning(billing_events.c.id)).scalar() is None:
-        return "repeated"
-    effect = effects.EFFECTS.get(event.type)
-    if effect is None:
-        return "ignored"
-    organization_id = effects.organization_of(connection, event)
-    if organization_id is None:
-        outcome = "unknown"
-    elif not _newest(house, connection, event):
-        outcome = "stale"
-    else:
-        outcome = effect(house, connection, organization_id, event)
+    return connection.execute(insert.returning(billing_events.c.id)).scalar() is not None
+
+
+def _effect(house: House, connection: sa.Connection, organization_id: int, event: Event) -> str:
+    newest = _newest(house, connection, event)
+    outcome = effects.EFFECTS[event.type](house, connection, organization_id, event) if newest else "stale"
+    return _note(connection, event, organization_id, outcome)
+
+
+def _note(connection: sa.Connection, event: Event, organization_id: int | None, outcome: str) -> str:
     values = {"outcome": outcome, "organization_id": organization_id}
     connection.execute(sa.update(billing_events).where(billing_events.c.external_id == event.id).values(values))
     return outcome

@@ -8,8 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from headrace.core import rules
-from headrace.kit.currencies import CURRENCIES
 from headrace.core.refusals import invalid
+from headrace.kit.currencies import CURRENCIES
 
 ID = re.compile(r"[0-9a-f]{32}")
 LONGEST_EMAIL = 320
