@@ -30,7 +30,7 @@ class Hand:
         now = self.house.clock()
         taker = Taker(self.name, now, now + leases.lease_us(self.house))
         self.house.db.submit(lambda connection: scheduler.promote(connection, now))
-        room = Capacity({"thread": many, "async": many})
+        room = Capacity({"thread": many, "async": many, "process": many})
         return self.house.db.submit(lambda connection: claim(self.house, connection, self.turns, taker, room))
 
     def write(self, *given: Outcome) -> dict[int, str]:

@@ -21,7 +21,7 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal
 from headrace.core.settings import Settings
-from headrace.core.workflows import kinds
+from headrace.core.workflows import kinds, starting
 from headrace.kit.clock import now
 from headrace.kit.passwords import Passwords
 from tests.conftest import ADDRESS, PASSWORD, SECRET, Unused
@@ -160,11 +160,13 @@ def finish(lab: Lab, until: Callable[..., None]) -> Finish:
 
 
 def test_echo_answers_for_whoever_is_not_registered(lab: Lab, finish: Finish) -> None:
+    largest = {"a": "ü" * ((starting.PAYLOAD_BYTES - len('{"a":""}')) // 2)}
     cases = [
         ("echo", {"input": [1, 2]}, [1, 2]),
         ("nobody knows this", {"input": None}, None),
         ("nobody knows this either", {"a": {"b": "ü"}}, {"a": {"b": "ü"}}),
         ("x", {}, {}),
+        ("y", largest, largest),
     ]
     for name, payload, output in cases:
         job = finish(name, payload)

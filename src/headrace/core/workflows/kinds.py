@@ -31,7 +31,7 @@ PUSH = "workflow.push"
 QUEUE = "workflow.queue"
 BUILTIN = {"echo": ECHO, "http_request": REQUEST, "data_processing": PROCESSING}
 PROCESSING_SECONDS = 900.0
-# What a job may hold of its records (core/processing) and as much again for one record in the making, four times over.
+# Twice what its steps may hold (core/processing), which is told before this is reached.
 PROCESSING_BYTES = 512 << 20
 UNBOUNDED = 1 << 30
 
@@ -79,8 +79,14 @@ def define(house: House, ended: Ended | None = None) -> None:
         *installed(),
     ]
     for kind in made:
-        limits = {"per_lane": partial(most_at_once, house, kind)} if may_be_defined(kind.name) else {}
-        jobs.define(house, msgspec.structs.replace(kind, ended=ended, replayed=replayed, **limits))
+        jobs.define(house, msgspec.structs.replace(limited(house, kind), ended=ended, replayed=replayed))
+
+
+def limited(house: House, kind: Kind) -> Kind:
+    """Return a kind with what its lanes may have at once, where definitions say that."""
+    if not may_be_defined(kind.name):
+        return kind
+    return msgspec.structs.replace(kind, per_lane=partial(most_at_once, house, kind))
 
 
 def installed() -> list[Kind]:
