@@ -9,6 +9,12 @@ from tests.browser.conftest import Window
 from tests.receiver import Receiver
 from tests.web.conftest import NAUGHTY
 
+# What breaks inside a word, or lies beside the screen.
+ON_A_PHONE = """return [...document.querySelectorAll('.stack .title, .stack .state')].filter(one => {
+  const lines = new Set([...one.getClientRects()].map(each => each.top)), box = one.getBoundingClientRect();
+  return lines.size > 1 || box.right > innerWidth || box.left < 0;
+}).map(one => one.textContent)"""
+
 
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
@@ -42,6 +48,12 @@ def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) 
     browser.see("Attempts")
     window.open("/ui/webhooks/deliveries?status=delivered")
     browser.see("Deliveries")
+    browser.resize(390, 800)
+    for path in ("/ui/webhooks/deliveries", "/ui/jobs"):
+        window.open(path)
+        browser.see("delivered" if path.endswith("deliveries") else "webhook.deliver")
+        assert browser.run(ON_A_PHONE) == []
+    browser.resize(1280, 800)
     window.open("/ui/webhooks")
     browser.click(".list a.title")
     browser.click("form[action$='/switch'] button")

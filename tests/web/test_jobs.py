@@ -173,3 +173,24 @@ def test_hostile_text_is_inert(origin: Origin, visitor: Visitor, who: Principal,
 )
 def test_durations(microseconds: int, text: str) -> None:
     assert duration(microseconds) == text
+
+
+def test_the_list_is_narrowed_to_a_kind(
+    origin: Origin, visitor: Visitor, who: Principal, start: Callable[..., jobs.Job]
+) -> None:
+    mine = start("resize pictures")
+    facts: dict[str, Any] = {"kind": "webhook.resend", "organization_id": who.organization_id, "payload": {}}
+    with origin.house.db.write() as connection:
+        own = jobs.enqueue(origin.house, connection, **facts, run_at=origin.clock.now + 10**12)
+
+    def listed(query: str) -> list[int]:
+        found = [
+            link.rpartition("/")[2] for link in links(visitor.get(f"/ui/jobs?{query}").text) if "/ui/jobs/" in link
+        ]
+        return list(dict.fromkeys(int(one) for one in found if one.isdigit()))
+
+    assert listed("") == [own.id, mine.id]
+    assert listed("kind=workflows") == [mine.id]
+    assert listed("kind=webhook.resend") == [own.id]
+    assert listed("kind=unheard-of") == [own.id, mine.id]
+    assert "kind=workflows" in visitor.get("/ui/jobs?kind=workflows").text, "the tabs keep it"

@@ -17,6 +17,9 @@ from headrace.wire.call import Answer, Call
 PAGE = 50
 # Words of the tabs, and the states that each asks for.
 TABS = ("all", "scheduled", "ready", "running", "succeeded", "failed", "cancelled")
+WORKFLOWS = "workflows"
+# How kinds of jobs begin that are the server's own work.
+OWN = ("webhook.", "alert.")
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 # A page asks every second; after this many times a person has to say that they still look.
 MOST_ASKS = 900
@@ -37,17 +40,29 @@ def list_all(call: Call) -> Answer:
     tab = forms.choice(given, "state", TABS)
     name = given.get("workflow", "").strip()
     before = forms.number(given.get("before", ""), rules.LARGEST) or None
+    own = sorted(one for one in call.house.part(jobs.Kinds).named if one.startswith(OWN))
+    kinds = {"": "all kinds", WORKFLOWS: "workflows", **{one: one for one in own}}
+    kind = forms.choice(given, "kind", kinds)
     found = jobs.list_all(
-        call.house, call.who, state=None if tab == TABS[0] else tab, name=name or None, limit=PAGE, before=before
+        call.house,
+        call.who,
+        state=None if tab == TABS[0] else tab,
+        kind=kind if kind in own else None,
+        named=kind == WORKFLOWS,
+        name=name or None,
+        limit=PAGE,
+        before=before,
     )
     notes = workflows.notes(call.house, call.who, found.jobs)
-    kept = {"state": None if tab == TABS[0] else tab, "workflow": name}
+    kept = {"state": None if tab == TABS[0] else tab, "kind": kind, "workflow": name}
     return page(
         call,
         "jobs.html",
         lines=[line(call, job, notes.get(job.id)) for job in found.jobs],
         tab=tab,
-        tabs=[(one, forms.address("/ui/jobs", state=one if one != TABS[0] else None, workflow=name)) for one in TABS],
+        tabs=[(one, forms.address("/ui/jobs", **kept | {"state": one if one != TABS[0] else None})) for one in TABS],
+        kind=kind,
+        kinds=kinds,
         counts=jobs.counts(call.house, call.who),
         name=name,
         older=forms.address("/ui/jobs", **kept, before=str(found.before)) if found.before else "",

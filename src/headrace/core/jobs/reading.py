@@ -66,11 +66,12 @@ def list_all(
     state: str | None = None,
     kind: str | None = None,
     name: str | None = None,
+    named: bool = False,
     view: str | None = None,
     limit: int = 50,
     before: int | None = None,
 ) -> Page:
-    """Newest first. `before` is the last page's; `limit` is at most MOST."""
+    """Newest first. `before` is the last page's; `limit` is at most MOST; with `named` those of workflows alone."""
     rules.require(who, "jobs", "read")
     query = sa.select(*SHOWN).where(TABLE.c.organization_id == who.organization_id)
     if state is not None:
@@ -80,6 +81,8 @@ def list_all(
     for field, value in (("kind", kind), ("name", name), ("view", view)):
         if value is not None:
             query = query.where(TABLE.c[field] == rules.text(value, field))
+    if named:
+        query = query.where(TABLE.c.name.is_not(None))
     if before is not None:
         query = query.where(TABLE.c.id < before)
     limit = rules.integer(limit, "limit", 1, MOST)
