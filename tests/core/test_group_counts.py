@@ -79,7 +79,7 @@ def test_releases_and_environments(shop: Shop) -> None:
     found = releases.of_group(shop.house, shop.group())
     assert [(one.name, one.rows) for one in found.releases] == [("", 1), ("1", 1), ("2", 5)]
     assert (found.first_release, found.last_release) == ("1", "2")
-    assert [(one.name, one.rows) for one in found.environments] == [("staging", 4), ("production", 3)]
+    assert [(one.name, one.rows) for one in found.environments] == [("staging", 4), ("", 3)]
     assert releases.of_project(shop.house, shop.project.project_id) == ["2", "1"]
     assert [group.id for group in shop.listed(release="1")] == [shop.group().id]
     assert shop.listed(release="3") == []

@@ -161,6 +161,6 @@ def test_the_documents_table_of_states_is_the_code() -> None:
 
 
 def test_parts_without_minutes_count_at_their_last_minute(shop: Shop) -> None:
-    known = {shop.project.project_id: (shop.project.organization_id, "production")}
+    known = {shop.project.project_id: shop.project.organization_id}
     (found,) = gather([shop.seen(minutes=((), ()), rows=4)], known)
     assert found.minutes == {shop.clock.now // times.MINUTE: 4}

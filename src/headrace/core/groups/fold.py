@@ -90,12 +90,11 @@ def add_all(connection: sa.Connection, house: "House", drained: Drained, told: M
         add_errors(connection, house, parts, told, now)
 
 
-def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, tuple[int, str]]:
-    """Return organization and environment by project. Rows of a project that is gone must not stop the drain."""
-    columns = projects.c
-    query = sa.select(columns.id, columns.organization_id, columns.environment)
-    rows = connection.execute(query.where(columns.id.in_(list(wanted))))
-    return {row.id: (row.organization_id, row.environment) for row in rows}
+def known_projects(connection: sa.Connection, wanted: Iterable[int]) -> dict[int, int]:
+    """Return the organization by project. Rows of a project that is gone must not stop the drain."""
+    query = sa.select(projects.c.id, projects.c.organization_id)
+    rows = connection.execute(query.where(projects.c.id.in_(list(wanted))))
+    return {row.id: row.organization_id for row in rows}
 
 
 def add_errors(

@@ -51,14 +51,14 @@ class Part(msgspec.Struct, kw_only=True):
         return found
 
 
-def gather(errors: Iterable[ErrorSummary], environments: Mapping[int, tuple[int, str]]) -> list[Part]:
-    """Add up by fingerprint; `environments` is (organization, environment) by project, those that are not gone."""
+def gather(errors: Iterable[ErrorSummary], organizations: Mapping[int, int]) -> list[Part]:
+    """Add up by fingerprint; `organizations` is by project, those that are not gone."""
     ordered = sorted(errors, key=lambda error: (error.project, error.fingerprint))
     grouped = groupby(ordered, key=lambda error: (error.project, error.fingerprint))
-    return [part(list(rows), *environments[project]) for (project, _), rows in grouped if project in environments]
+    return [part(list(rows), organizations[project]) for (project, _), rows in grouped if project in organizations]
 
 
-def part(errors: list[ErrorSummary], organization: int, environment: str) -> Part:
+def part(errors: list[ErrorSummary], organization: int) -> Part:
     found = Part(
         organization=organization,
         project=errors[0].project,
@@ -74,7 +74,7 @@ def part(errors: list[ErrorSummary], organization: int, environment: str) -> Par
         span = Span(error.rows, error.first_ts, error.last_ts)
         found.all.add(span.rows, span.first, span.last)
         add(found.hours, error.hour, error.rows)
-        widen(found.places, ((error.release or "")[:LONGEST], (error.environment or environment)[:LONGEST]), span)
+        widen(found.places, ((error.release or "")[:LONGEST], (error.environment or "")[:LONGEST]), span)
         for minute, rows in zip(*error.minutes, strict=True):
             add(found.minutes, minute, rows)
         for place, rank in zip(*error.users, strict=True):
