@@ -17,19 +17,11 @@ STATM, OOM_SCORE = Path("/proc/self/statm"), Path("/proc/self/oom_score_adj")
 FIRST_TO_GO = "1000"
 
 
-def taken_input() -> int:
-    """Take the standard input away from the job, and return it: the server holds its other end while it lives."""
-    held = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return held
-
-
 def end_with(line: int) -> None:
     """Kill this process and its whole group once nobody holds the other end of a pipe, however the server ended.
 
-    On Linux the kernel sends the signal, whatever the job is doing; elsewhere a thread waits for the end of the pipe.
+    Nothing may ever be written to that pipe. On Linux the kernel sends the signal, whatever the job is doing; elsewhere
+    a thread waits for the end of the pipe.
     """
     if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGKILL)
@@ -59,4 +51,6 @@ def limit_memory(more: int) -> None:
         has = int(STATM.read_text().split()[0]) * resource.getpagesize()
     except OSError:
         return  # Elsewhere than on Linux the limit does not hold.
-    resource.setrlimit(resource.RLIMIT_AS, (has + more, has + more))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = has + more if most == resource.RLIM_INFINITY else min(has + more, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

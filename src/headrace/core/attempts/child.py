@@ -86,11 +86,12 @@ def interrupt(_number: int, _frame: Any) -> NoReturn:
 
 
 def main() -> None:
-    line = int(sys.argv[1])
-    # What the job starts must not hold the line open.
-    os.set_inheritable(line, False)  # noqa: FBT003  Its signature.
+    line, server = map(int, sys.argv[1:])
+    for held in (line, server):
+        # What the job starts must not hold the line open.
+        os.set_inheritable(held, False)  # noqa: FBT003  Its signature.
+    bounds.end_with(server)
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    bounds.end_with(bounds.taken_input())
     bounds.stand_back()
     signal.signal(signal.SIGTERM, interrupt)
     # Made now: there is no room for it once it is needed.

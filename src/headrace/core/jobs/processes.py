@@ -82,19 +82,22 @@ class Processes:
 def _run(one: Running) -> Any:
     order = _order(one)
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as said:
+    # Nothing is ever written to this one: the process ends itself when it closes, also when this one was killed.
+    held, life = os.pipe()
+    with os.fdopen(reading, "rb") as said, os.fdopen(life, "wb"):
         try:
             process = subprocess.Popen(  # noqa: S603  Our own interpreter.
-                [sys.executable, "-m", child.__name__, str(writing)],
+                [sys.executable, "-m", child.__name__, str(writing), str(held)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(writing,),
+                pass_fds=(writing, held),
                 # A group of its own: what it starts is ended with it.
                 start_new_session=True,
             )
         finally:
             os.close(writing)
+            os.close(held)
         one.handle = process
         if one.context.stopping is not None:
             _signal(one, signal.SIGTERM)
@@ -120,12 +123,10 @@ def _order(one: Running) -> child.Order:
 
 
 def _hand_over(process: subprocess.Popen[bytes], order: child.Order) -> None:
-    """Say what to do. The pipe stays open: when it closes, the process ends itself."""
     assert process.stdin is not None  # noqa: S101  It was opened as a pipe.
     # One that has ended already is noticed by its silence.
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.write(msgspec.json.encode(order) + b"\n")
-        process.stdin.flush()
 
 
 def _listen(one: Running, said: BinaryIO) -> Any:
@@ -173,9 +174,6 @@ def _end(one: Running, process: subprocess.Popen[bytes]) -> None:
     # The whole group, also when the process itself has ended: it may have left others behind.
     _signal(one, signal.SIGKILL)
     process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
 
 
 def _signal(one: Running, number: int) -> None:
