@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import os
 import secrets
 import shutil
 import sys
@@ -29,7 +30,8 @@ from headrace.core.settings import Settings
 from headrace.kit import clock
 from headrace.kit.database import Database
 
-SECRET = secrets.token_hex(32)
+# Of this run; the workers that it starts find it there.
+SECRET = os.environ.setdefault("BENCH_SECRET", secrets.token_hex(32))
 TENANTS = 50
 TOGETHER = 100
 PRODUCERS = 16
