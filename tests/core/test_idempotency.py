@@ -108,6 +108,23 @@ def test_one_that_runs_is_waited_for_and_one_that_broke_off_is_not_repeated(hous
     assert begin(house) == FIRST, "it was only slow"
 
 
+def test_who_can_trace_what_was_left_has_the_ticket_again(house: House, clock: FakeClock) -> None:
+    first = begin(house)
+    clock.advance(3)
+    del house.parts[idempotency.Life]  # As the next process begins.
+    house.part(idempotency.Life)
+    assert refusal(lambda: begin(house)).kind is Kind.CONFLICT
+    if house.db.dialect == "postgresql":
+        # The first may be at work on another server.
+        assert refusal(lambda: idempotency.begin(house, asked(), traced=True)).kind is Kind.CONFLICT
+        return
+    again = idempotency.begin(house, asked(), traced=True)
+    assert again == Ticket(first.id, first.at, is_again=True)
+    assert refusal(lambda: idempotency.begin(house, asked(), traced=True)).facts["retry_after"] == 1, "one at a time"
+    idempotency.finish(house, again, FIRST)
+    assert idempotency.begin(house, asked(), traced=True) == FIRST
+
+
 def test_a_dropped_key_is_free(house: House) -> None:
     ticket = begin(house)
     idempotency.drop(house, ticket)

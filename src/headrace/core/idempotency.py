@@ -7,6 +7,7 @@ the two nobody knows what happened, and the key is refused.
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -32,9 +33,11 @@ COLUMNS = [idempotency.c[name] for name in ("organization_id", "principal", "met
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A request that runs under its key."""
+    """A request that runs under its key, which was first taken `at` (us); `is_again`: another process was cut off."""
 
     id: int
+    at: int
+    is_again: bool = False
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -70,17 +73,41 @@ def once(house: House, asked: Asked, run: Callable[[], Replay]) -> tuple[Replay,
         return answer, False
 
 
-def begin(house: House, asked: Asked) -> Ticket | Replay:
+class Life:
+    """The tickets that this process holds, and since when it may hold some."""
+
+    def __init__(self, house: House) -> None:
+        self.began = house.clock()
+        self.lock = threading.Lock()
+        self.held: set[int] = set()
+
+    def hold(self, ticket: int) -> bool:
+        with self.lock:
+            is_free = ticket not in self.held
+            self.held.add(ticket)
+            return is_free
+
+    def release(self, ticket: int) -> None:
+        with self.lock:
+            self.held.discard(ticket)
+
+
+def begin(house: House, asked: Asked, *, traced: bool = False) -> Ticket | Replay:
     """Take the key for this request, or return the first answer to the same one.
 
     Refused: another body under the same key (invalid), the first request still running (conflict, with retry_after),
-    or broken off (conflict).
+    or broken off (conflict). With `traced` the caller can tell what one that broke off has left: where this is the
+    only process of the database, a request of an earlier one is given its ticket again.
     """
+    life = house.part(Life)
     with house.db.write() as connection:
-        return _begun(house, connection, asked)
+        begun = _begun(house, connection, asked, lone=traced and house.db.dialect == "sqlite")
+    if isinstance(begun, Ticket) and not life.hold(begun.id):
+        raise Refusal(Kind.CONFLICT, RUNNING, retry_after=RETRY_SECONDS)
+    return begun
 
 
-def _begun(house: House, connection: sa.Connection, asked: Asked) -> Ticket | Replay:
+def _begun(house: House, connection: sa.Connection, asked: Asked, *, lone: bool = False) -> Ticket | Replay:
     key, who = asked.key, asked.who
     if not 1 <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
         raise invalid("Idempotency-Key", "must be 1-255 printable characters")
@@ -98,10 +125,12 @@ def _begun(house: House, connection: sa.Connection, asked: Asked) -> Ticket | Re
     insert = house.db.insert(idempotency).values(values).on_conflict_do_nothing(index_elements=COLUMNS)
     made = connection.execute(insert.returning(idempotency.c.id)).scalar()
     if made is not None:
-        return Ticket(made)
+        return Ticket(made, now)
     first = connection.execute(sa.select(idempotency).where(same)).one()
     if first.request_sha256 != digest:
         raise invalid("Idempotency-Key", "reused", text="Idempotency-Key was already used with another body")
+    if not first.is_done and lone and first.created_at < house.part(Life).began:
+        return Ticket(first.id, first.created_at, is_again=True)
     if not first.is_done:
         if first.created_at <= now - STARTED_US:
             raise Refusal(Kind.CONFLICT, UNKNOWN)
@@ -113,6 +142,7 @@ def finish(house: House, ticket: Ticket, answer: Replay) -> None:
     """Keep the answer."""
     with house.db.write() as connection:
         _keep(connection, ticket, answer)
+    house.part(Life).release(ticket.id)
 
 
 def _keep(connection: sa.Connection, ticket: Ticket, answer: Replay) -> None:
@@ -124,6 +154,7 @@ def drop(house: House, ticket: Ticket) -> None:
     """Free the key: the request came to nothing, and may be sent again."""
     with house.db.write() as connection:
         connection.execute(sa.delete(idempotency).where(idempotency.c.id == ticket.id, idempotency.c.is_done == 0))
+    house.part(Life).release(ticket.id)
 
 
 def purge(house: House) -> int:

@@ -306,6 +306,22 @@ def by_id(
     return next((row for row in rows if received_floor is None or row.received_at >= received_floor), None)
 
 
+class Arrived(msgspec.Struct, array_like=True, frozen=True):
+    """How many events arrived at one microsecond, and the ids between which they lie."""
+
+    rows: int
+    first_id: int
+    last_id: int
+
+
+def arrived(engine: Engine, tenant: int, project: int, received_at: int) -> Arrived:
+    """Return what a project received at one microsecond."""
+    sql = """SELECT count(), min(id), max(id) FROM events
+WHERE tenant = {tenant:UInt32} AND project = {project:UInt32} AND received_at = {at:Int64}"""
+    params = {"tenant": tenant, "project": project, "at": received_at}
+    return engine.query(sql, params, row=Arrived, comment="arrived")[0]
+
+
 def after(
     engine: Engine, selection: Selection, received_at: int, event_id: int, *, limit: int, comment: str = ""
 ) -> list[EventRow]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from headrace.core import idempotency
-from headrace.core.idempotency import Asked, Replay
+from headrace.core.idempotency import Asked, Replay, Ticket
 from headrace.wire.call import Answer, Call
 from headrace.wire.threads import within
 
@@ -22,7 +22,7 @@ async def once(call: Call, place: str, run: Callable[[], Answer], *, beyond: boo
     `place` names what is asked. Effect and answer are committed together, unless the effect goes `beyond` the database.
     """
     if beyond:
-        return await once_beyond(call, place, lambda: within(call, run))
+        return await once_beyond(call, place, lambda _: within(call, run))
     asked = _asked(call, place)
     if asked is None:
         return await within(call, run)
@@ -48,19 +48,22 @@ def once_here(call: Call, place: str, kind: type[T], run: Callable[[], T]) -> T:
     return msgspec.json.decode(_given(call, found, again=again).body, type=kind)
 
 
-async def once_beyond(call: Call, place: str, run: Callable[[], Awaitable[Answer]]) -> Answer:
+async def once_beyond(
+    call: Call, place: str, run: Callable[[Ticket | None], Awaitable[Answer]], *, traced: bool = False
+) -> Answer:
     """Run what has effects beyond the metadata database, or give its first answer again.
 
-    When this process dies between the effect and the answer, the request is refused from then on, never repeated.
+    When this process dies between the effect and the answer, the request is refused from then on, never repeated; with
+    `traced` it runs again, and looks first for what its ticket has left.
     """
     asked = _asked(call, place)
     if asked is None:
-        return await run()
-    begun = await asyncio.to_thread(idempotency.begin, call.house, asked)
+        return await run(None)
+    begun = await asyncio.to_thread(idempotency.begin, call.house, asked, traced=traced)
     if isinstance(begun, Replay):
         return _given(call, begun, again=True)
     try:
-        answer = await run()
+        answer = await run(begun)
     except CUT_OFF:
         raise
     except BaseException:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.core.events.tail import Hub
+from headrace.core.idempotency import Ticket
 from headrace.core.limits import quota
 from headrace.core.refusals import unavailable
+from headrace.eventstore import queries
 from headrace.eventstore.rows import Event, retention_class
 from headrace.eventstore.wal import Commit, WalError
 from headrace.kit import times
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 UNAVAILABLE = "Service temporarily unavailable"
 RETRY_SECONDS = 60
+RECOVERY_SECONDS = 5.0
 
 
 class Accepted(NamedTuple):
@@ -28,8 +31,31 @@ class Accepted(NamedTuple):
     commit: Commit
 
 
-def append(house: "House", project: "Project", events: Sequence[Event]) -> Accepted:
-    """Hand events to the durable log; as many as the day's quota has room for.
+async def store(house: "House", project: "Project", events: Sequence[Event], ticket: Ticket | None = None) -> Accepted:
+    """Append events and wait until they are on disk; under the ticket of a request that was cut off, at most once."""
+    if ticket is not None and ticket.is_again:
+        left = await asyncio.to_thread(_left, house, project, ticket.at, len(events))
+        if left is not None:
+            return left
+    accepted = append(house, project, events, at=None if ticket is None else ticket.at)
+    await durable(house, project, accepted)
+    return accepted
+
+
+def _left(house: "House", project: "Project", at: int, most: int) -> Accepted | None:
+    """Return what a request has left that arrived at that microsecond: its events have ids without a gap."""
+    if not house.store.wait_searchable(house.store.wal.next_id, RECOVERY_SECONDS):
+        raise unavailable(UNAVAILABLE, RETRY_SECONDS)
+    found = queries.arrived(house.store.engine, project.organization_id, project.project_id, at)
+    if not 1 <= found.rows <= most or found.last_id - found.first_id + 1 != found.rows:
+        return None
+    done = Commit()
+    done.finish(None)
+    return Accepted(found.rows, found.first_id, at, done)
+
+
+def append(house: "House", project: "Project", events: Sequence[Event], *, at: int | None = None) -> Accepted:
+    """Hand events to the durable log; as many as the day's quota has room for. They arrive now, or `at` (us).
 
     Raises quota_spent when it has none, unavailable when the queue or the disk is full. Nothing is stored then.
     """
@@ -37,7 +63,7 @@ def append(house: "House", project: "Project", events: Sequence[Event]) -> Accep
     if reason is not None:
         raise unavailable(f"{UNAVAILABLE} - {reason}", RETRY_SECONDS)
     rows = quota.reserve(house, project, len(events))
-    now = house.clock()
+    now = house.clock() if at is None else at
     taken = events if rows == len(events) else events[:rows]
     try:
         appended = house.store.wal.append(

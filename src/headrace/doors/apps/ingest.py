@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import get_args
 
 from headrace.core import keys
-from headrace.core.events import append, durable
+from headrace.core.events.append import store
 from headrace.core.events.attributes import raw_attributes
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.events.stacks import frames, stored
+from headrace.core.idempotency import Ticket
 from headrace.core.projects import Project
 from headrace.core.refusals import invalid
 from headrace.core.rules import choice, moment
@@ -35,14 +36,13 @@ async def take(call: Call) -> Answer:
         rule = "must be a positive integer"
         raise invalid("app_id", rule, text=f"app_id {rule}")
     project = keys.resolved_project(call.house, call.who, project_id)
-    return await once_beyond(call, f"events#{project_id}", lambda: keep(call, project))
+    return await once_beyond(call, f"events#{project_id}", lambda ticket: keep(call, project, ticket), traced=True)
 
 
-async def keep(call: Call, project: Project) -> Answer:
+async def keep(call: Call, project: Project, ticket: Ticket | None) -> Answer:
     house = call.house
     event = marked(jsons.decode(call.body, shapes.NewEvent), house.clock())
-    accepted = append(house, project, [event])
-    await durable(house, project, accepted)
+    accepted = await store(house, project, [event], ticket)
     house.counters.add("events_accepted_total", (("door", "apps"),))
     ts = event.ts or (event.timestamp - times.EPOCH) // times.MICROSECOND
     taken = shapes.Taken(

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from headrace.core import keys
-from headrace.core.events.append import Accepted, append, durable, give_back
+from headrace.core.events.append import Accepted, append, give_back, store
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.house import House
+from headrace.core.idempotency import Ticket
 from headrace.core.principal import Principal
 from headrace.core.projects import Project
 from headrace.core.refusals import Kind, Refusal, invalid
@@ -47,13 +49,13 @@ ONE_ACCEPTED = ENCODE(SingleAccepted(1, 0, "Log accepted for processing"))
 async def single(call: Call) -> Answer:
     """Take one log: 202 once it is on disk."""
     project = target(call.house, call.who, call.headers)
-    return await once_beyond(call, place(call, project), lambda: take_single(call, project))
+    return await once_beyond(call, place(call, project), partial(take_single, call, project), traced=True)
 
 
 async def batch(call: Call) -> Answer:
     """Take up to 1,000 logs: 202 once the good ones are on disk, with a text for each bad one."""
     project = target(call.house, call.who, call.headers)
-    return await once_beyond(call, place(call, project), lambda: take_batch(call, project))
+    return await once_beyond(call, place(call, project), partial(take_batch, call, project), traced=True)
 
 
 def place(call: Call, project: Project) -> str:
@@ -101,19 +103,18 @@ def decode(body: bytes) -> Any:
     return jsons.decode(body, Any)
 
 
-async def take_single(call: Call, project: Project) -> Answer:
+async def take_single(call: Call, project: Project, ticket: Ticket | None) -> Answer:
     house = call.house
     read = read_single(call.body, house.clock(), fingerprint, decode)
     if read.rejected:
         text = read.rejected[0][1]
         raise Refusal(Kind.INVALID, f"Invalid log entry: {text}", field="log", rule=text)
-    accepted = append(house, project, read.events)
-    await durable(house, project, accepted)
+    accepted = await store(house, project, read.events, ticket)
     counted(call, accepted, 0)
     return Answer(202, ONE_ACCEPTED)
 
 
-async def take_batch(call: Call, project: Project) -> Answer:
+async def take_batch(call: Call, project: Project, ticket: Ticket | None) -> Answer:
     house = call.house
     read = read_good_batch(call.body, house.clock(), fingerprint)
     if read is None and len(call.body) > INLINE_BYTES:
@@ -124,8 +125,7 @@ async def take_batch(call: Call, project: Project) -> Answer:
     if not read.events:
         reasons = "; ".join(f"Log {place}: {text}" for place, text in read.rejected[:SHOWN_REASONS])
         raise Refusal(Kind.INVALID, f"All logs are invalid: {reasons}", field="logs", rule="all invalid")
-    accepted = append(house, project, read.events)
-    await durable(house, project, accepted)
+    accepted = await store(house, project, read.events, ticket)
     rejected = [*read.rejected, *without_quota(read, accepted)]
     counted(call, accepted, len(rejected))
     errors = [f"Log {place}: {text}" for place, text in sorted(rejected)] or None
