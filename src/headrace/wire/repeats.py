@@ -66,7 +66,7 @@ async def once_beyond(
         answer = await run(begun)
     except CUT_OFF:
         raise
-    except BaseException:
+    except BaseException:  # Whatever it was, it came to nothing, and the key must not stay taken.
         await asyncio.to_thread(idempotency.drop, call.house, begun)
         raise
     await asyncio.to_thread(idempotency.finish, call.house, begun, Replay(answer.status, {}, answer.body))
