@@ -348,14 +348,18 @@ def chunks(limit: int) -> Iterator[bytes]:
         yield b" " * (limit // 2)
 
 
+# Their body may be left out.
+WITHOUT_BODY_TOO = {("native", "POST", "/api/v1/webhook-endpoints/{id}/secret/rotate")}
+
+
 @pytest.mark.parametrize("name", WITH_BODY, ids=" ".join)
 def test_malformed(scene: Scene, send: Send, name: Name) -> None:
     credential, door = good(scene, name), name[0]
-    for content in (b"{", b"", b"\xff", b'{"a":NaN}'):
+    empty = () if name in WITHOUT_BODY_TOO else (b"",)
+    for content in (b"{", b"\xff", b'{"a":NaN}', *empty):
         said = refused(send(name, credential, content=content), door, TONES[door].invalid)
         if not scene.routes[name].hot:
-            # Where unknown fields are refused, this one is seen before its value.
-            assert said in {"Invalid JSON body", "a: unknown field", "invalid_request"}
+            assert said in {"Invalid JSON body", "invalid_request"}
     refused(send(name, credential, content=b"[" * 200 + b"]" * 200), door, TONES[door].invalid)
 
 
