@@ -32,19 +32,27 @@ def programs() -> tuple[str, str] | None:
     return (browser, driver) if browser and driver else None
 
 
+def started(driver: str) -> tuple["subprocess.Popen[str]", str]:
+    """Start the driver; return it and its port. A port that it finds free may be taken by the time that it opens it."""
+    for _ in range(5):
+        process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        said = next((line for line in process.stdout if "successfully on port" in line), None)
+        if said is not None:
+            return process, said.split("port ")[1].strip(" .\n")
+        process.stdout.close()
+        process.wait(10)
+    raise LookupError("chromedriver does not start")
+
+
 class Browser:
     """One window. `find` and `see` wait until the page has what is looked for."""
 
     def __init__(self, profile: Path, *, width: int = 1280, height: int = 850) -> None:
         found = programs()
         assert found is not None
-        self.process = subprocess.Popen(
-            [found[1], "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        self.process, port = started(found[1])
         assert self.process.stdout is not None
-        port = next(
-            line.split("port ")[1].strip(" .\n") for line in self.process.stdout if "successfully on port" in line
-        )
         self.reader = threading.Thread(target=self.process.stdout.read, daemon=True)
         self.reader.start()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
