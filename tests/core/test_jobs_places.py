@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.core import jobs
+from headrace.core import jobs, webhooks
 from headrace.core.house import House
 from headrace.core.jobs.claim import Capacity, Taker, Turns, claim
 from headrace.core.jobs.places import Places
@@ -21,7 +21,7 @@ class Process:
 
     def __init__(self, house: House) -> None:
         self.house, self.turns, self.held = house, Turns(), list[jobs.Job]()
-        outward = {"request", "push"}
+        outward = {"request", "push", webhooks.kind(house).name}
         self.places = lambda: Places(job for job in self.held if job.kind in outward)
 
     def claim(self) -> list[jobs.Job]:
@@ -46,6 +46,7 @@ def process(open_house: Callable[..., House]) -> Process:
     jobs.define(house, jobs.Kind(name="request", run=run, isolation="async", outward=True))
     jobs.define(house, jobs.Kind(name="push", run=run, isolation="async", outward=True))
     jobs.define(house, jobs.Kind(name="echo", run=run, isolation="async"))
+    jobs.define(house, webhooks.kind(house))
     return Process(house)
 
 
@@ -62,6 +63,16 @@ def test_requests_that_hang_leave_room_for_others(process: Process) -> None:
     fill(process, "echo", 2, 100)
     fill(process, "echo", 1, 10)
     assert Counter(job.organization_id for job in process.claim()) == {2: 100, 1: 10}, "all of them begin"
+
+
+def test_receivers_that_hang_leave_room_for_those_of_others(process: Process) -> None:
+    deliver = webhooks.kind(process.house).name
+    for organization in (1, 2):
+        for endpoint in range(100):
+            fill(process, deliver, organization, 3, lane=f"wh_{endpoint}")
+        process.claim()
+    fill(process, deliver, 3, 3, lane="wh_own")
+    assert Counter(job.organization_id for job in process.claim())[3] > 0
 
 
 def test_many_organizations_that_hang_leave_room_for_the_next_one(process: Process) -> None:

@@ -46,6 +46,7 @@ def kind(house: House) -> jobs.Kind:
         per_lane=house.part(Pace).per_lane,
         retention_days=1,
         ended=ended,
+        outward=True,
     )
 
 
