@@ -121,7 +121,9 @@ def test_a_key_needs_its_scope(house: House, ada: Principal) -> None:
     narrow = replace(reader, scopes=frozenset({"people:write"}))
     person = people.upsert(house, narrow, email=EMAIL).person
     assert people.get(house, reader, person_id=person.id) == person
-    assert refusal(lambda: people.get(house, narrow, person_id=person.id))[0] is Kind.FORBIDDEN
+    assert people.get(house, narrow, person_id=person.id) == person
+    other = replace(reader, scopes=frozenset({"jobs:write"}))
+    assert refusal(lambda: people.get(house, other, person_id=person.id))[0] is Kind.FORBIDDEN
 
 
 def test_an_organization_is_full(house: House, open_house: Callable[..., House], ada: Principal) -> None:
