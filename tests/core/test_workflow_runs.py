@@ -333,6 +333,15 @@ def test_a_request_is_sent_and_its_answer_kept(finish: Finish, receiver: Receive
     method, path, headers, body = receiver.got[0]
     assert (method, path, headers["x-a"], headers["content-type"]) == ("PUT", "/run", "b", "application/json")
     assert json.loads(body) == {"n": [1]}
+    assert headers["idempotency-key"] == job.token
+    assert headers["x-headrace-fence"].endswith(":1")
+
+
+def test_a_request_may_have_a_key_of_its_own(finish: Finish, receiver: Receiver) -> None:
+    receiver.will((200, b"", {}))
+    finish("http_request", {"url": receiver.url, "headers": {"idempotency-key": "mine"}})
+    _, _, headers, _ = receiver.got[0]
+    assert headers["idempotency-key"] == "mine"
 
 
 @pytest.mark.parametrize(

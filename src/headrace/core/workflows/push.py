@@ -15,7 +15,7 @@ from headrace.core.outward import Outward
 from headrace.core.webhooks import signing
 from headrace.core.workflows import definitions
 from headrace.core.workflows.definitions import Definition
-from headrace.core.workflows.requests import unanswered, unexpected
+from headrace.core.workflows.requests import FENCE, unanswered, unexpected
 from headrace.kit import times
 from headrace.kit.outbound import OutboundError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headrace.core.jobs import Context
 
 EVENT = "workflow.job"
-FENCE, WORKER = "X-Headrace-Fence", "X-Headrace-Worker"
+WORKER = "X-Headrace-Worker"
 ACCEPTED, NO_CONTENT = 202, 204
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from headrace.core.jobs import Context
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# Of every call that a job makes: which job and attempt it is of.
+FENCE = "X-Headrace-Fence"
 MEMBERS = frozenset({"method", "url", "headers", "body", "timeout", "expect"})
 LONGEST_URL = 2048
 MOST_HEADERS = 50
@@ -59,7 +61,7 @@ async def run(context: "Context") -> dict[str, Any]:
         reply = await context.house.part(Outward).client.request(
             asked.method,
             asked.url,
-            headers=asked.headers,
+            headers=traced(asked.headers, context),
             body=asked.body,
             timeout_seconds=asked.timeout,
             limit_bytes=MOST_BODY_BYTES,
@@ -70,6 +72,13 @@ async def run(context: "Context") -> dict[str, Any]:
     if not asked.met(reply.status):
         raise unexpected(reply)
     return shown(reply)
+
+
+def traced(headers: dict[str, str], context: "Context") -> dict[str, str]:
+    """Add what tells a receiver that it is asked again, and by which attempt, unless the payload says so itself."""
+    own = {"Idempotency-Key": context.job.token, FENCE: context.fence}
+    given = {name.lower() for name in headers}
+    return {name: value for name, value in own.items() if name.lower() not in given} | headers
 
 
 def unanswered(error: OutboundError) -> NonRetryable | Retry:
