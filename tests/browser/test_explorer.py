@@ -11,6 +11,7 @@ from tests.web.conftest import NAUGHTY
 from tests.web.test_pages import hostile_log
 
 LOGS = "/ui/projects/{slug}/logs"
+OPEN_DIALOGS = "return document.querySelectorAll('dialog[open]').length"
 
 
 def some(window: Window, rows: int = 120) -> None:
@@ -116,6 +117,7 @@ def test_the_drawer_and_the_keyboard(window: Window) -> None:
     page.press("?")
     page.see("next, previous event", "#help")
     page.press(ESCAPE)
+    page.until(lambda: not page.run(OPEN_DIALOGS), "the list of keys stayed open")
     page.press("E")
     page.see("Errors of")
 
@@ -158,6 +160,7 @@ def test_keys_with_control(window: Window) -> None:
     page.click("[data-help]")
     page.click("#single-keys")
     page.press(ESCAPE)
+    page.until(lambda: not page.run(OPEN_DIALOGS), "the list of keys stayed open")
     page.press("A")
     assert "/alerts" not in page.url
     page.run("localStorage.clear()")
