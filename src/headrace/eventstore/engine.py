@@ -35,26 +35,28 @@ REFUSED: dict[int, tuple[str, str]] = {
 }
 
 
+# Of a system table, the rows that are of the events.
+OF_EVENTS = "database = currentDatabase() AND table = 'events'"
 OLDEST_SECONDS = 60.0
 # The partition is written as (day of arrival, retention); a table without parts says 0, which bounds nothing.
-OLDEST_DAY = """
+OLDEST_DAY = f"""
 SELECT min(toUInt32OrZero(extract(partition, '[0-9]+'))) FROM system.parts
-WHERE active AND database = currentDatabase() AND table = 'events'"""
+WHERE active AND {OF_EVENTS}"""
 
 KNOWN_SECONDS = 60.0
 # A part without a rollup is scanned for it, so one that few parts have helps little.
-GROUPS = """
+GROUPS = f"""
 SELECT name, sum(covered), (
-  SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'events'
+  SELECT sum(rows) FROM system.parts WHERE active AND {OF_EVENTS}
 ) AS stored FROM (
-  SELECT name, 0 AS covered FROM system.projections WHERE database = currentDatabase() AND table = 'events'
+  SELECT name, 0 AS covered FROM system.projections WHERE {OF_EVENTS}
   UNION ALL SELECT name, parent_rows FROM system.projection_parts
-  WHERE active AND database = currentDatabase() AND table = 'events'
+  WHERE active AND {OF_EVENTS}
 ) GROUP BY name"""
 
 LEARNED = f"""
 SELECT name FROM system.columns
-WHERE database = currentDatabase() AND table = 'events' AND startsWith(name, '{rollup.COLUMN}')"""
+WHERE {OF_EVENTS} AND startsWith(name, '{rollup.COLUMN}')"""
 
 # What reads whole texts, or masks them, may take seconds. It yields to everything else, and never takes every client.
 SLOW = re.compile(r"\b(?:match|position\w*|replaceRegexpAll)\(|\bI?LIKE\b")
@@ -176,7 +178,9 @@ class Engine:
         if slow:
             limits["os_thread_priority"] = SLOW_NICE
         sent = dict(params or {})
-        by_column = rollup.with_columns(sql, sent, self.columns if reserved else self.learned())
+        by_column = sql
+        if rollup.READ.search(sql):
+            by_column = rollup.with_columns(sql, sent, self.columns if reserved else self.learned())
         with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
             try:
                 answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
@@ -262,14 +266,13 @@ class Engine:
     def look(self) -> None:
         if time.monotonic() < self.known_until:
             return
-        self.known_until = time.monotonic() + KNOWN_SECONDS  # First, as the questions below come by here.
-        columns = frozenset(name for (name,) in self.query(LEARNED, row=tuple[str]))
+        self.columns = frozenset(name for (name,) in self.query(LEARNED, row=tuple[str]))
         self.grouped = frozenset(
             name
             for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
             if rows >= stored * rollup.LEAST_SHARE
         )
-        self.columns = columns
+        self.known_until = time.monotonic() + KNOWN_SECONDS
 
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""

@@ -7,7 +7,7 @@ import logging
 from typing import Any, Final
 
 from headrace.eventstore import rollup
-from headrace.eventstore.engine import Engine, quoted
+from headrace.eventstore.engine import LEARNED, OF_EVENTS, Engine, quoted
 from headrace.eventstore.statistics import NOT_COMPARED
 from headrace.kit.times import DAY, HOUR
 
@@ -23,11 +23,10 @@ LEAST_SAMPLE: Final = 2_000
 MOST_ROWS_SHARE: Final = 0.2
 JUDGED_ROWS: Final = 1_000_000
 
-SIZES: Final = """
+SIZES: Final = f"""
 SELECT name, sum(rows), sum(parent_rows) FROM system.projection_parts
-WHERE active AND database = currentDatabase() AND table = 'events' GROUP BY name"""
+WHERE active AND {OF_EVENTS} GROUP BY name"""
 
-HERE: Final = "database = currentDatabase() AND table = 'events'"
 # Newest first: what is asked for is mostly of today. A rollup is made of a column, so that comes before it.
 LACKING: Final = f"""
 SELECT partition_id,
@@ -35,29 +34,30 @@ SELECT partition_id,
   groupUniqArrayArray(arrayFilter(name -> NOT has(rolled.names, name), groups.names)) AS of_groups
 FROM system.parts
 CROSS JOIN (
-  SELECT groupArray(name) AS names FROM system.columns WHERE {HERE} AND startsWith(name, '{rollup.COLUMN}')
+  SELECT groupArray(name) AS names FROM system.columns WHERE {OF_EVENTS} AND startsWith(name, '{rollup.COLUMN}')
 ) AS columns
-CROSS JOIN (SELECT groupArray(name) AS names FROM system.projections WHERE {HERE}) AS groups
+CROSS JOIN (SELECT groupArray(name) AS names FROM system.projections WHERE {OF_EVENTS}) AS groups
 LEFT JOIN (
   SELECT name, groupArray(column) AS names FROM system.parts_columns
-  WHERE active AND {HERE} AND startsWith(column, '{rollup.COLUMN}') GROUP BY name
+  WHERE active AND {OF_EVENTS} AND startsWith(column, '{rollup.COLUMN}') GROUP BY name
 ) AS own ON own.name = system.parts.name
 LEFT JOIN (
   SELECT parent_name, groupArray(name) AS names FROM system.projection_parts
-  WHERE active AND {HERE} GROUP BY parent_name
+  WHERE active AND {OF_EVENTS} GROUP BY parent_name
 ) AS rolled ON rolled.parent_name = system.parts.name
-WHERE active AND {HERE} GROUP BY partition, partition_id
+WHERE active AND {OF_EVENTS} GROUP BY partition, partition_id
 HAVING notEmpty(of_columns) OR notEmpty(of_groups) ORDER BY partition DESC"""
-UNDER_WAY: Final = """
+UNDER_WAY: Final = f"""
 SELECT mutation_id, max(latest_fail_reason) FROM system.mutations
-WHERE database = currentDatabase() AND table = 'events' AND NOT is_done AND command LIKE '%MATERIALIZE %'
+WHERE {OF_EVENTS} AND NOT is_done AND command LIKE '%MATERIALIZE %'
 GROUP BY mutation_id"""
 
 
 def learn(engine: Engine) -> None:
     """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError."""
     there = known(engine)
-    for group in [group for group in there if rollup.is_without_column(group, engine.learned())]:
+    columns = {name for (name,) in engine.query(LEARNED, row=tuple[str], reserved=True)}
+    for group in [group for group in there if rollup.is_without_column(group, columns)]:
         engine.command(f"ALTER TABLE events {rollup.removal(group)}")  # An earlier release made it.
         there.discard(group)
     for group, rows, events in engine.query(SIZES, row=tuple[str, int, int], reserved=True):
@@ -75,7 +75,7 @@ def learn(engine: Engine) -> None:
 
 
 def known(engine: Engine) -> set[str]:
-    sql = "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = 'events'"
+    sql = f"SELECT name FROM system.projections WHERE {OF_EVENTS}"
     return {name for (name,) in engine.query(sql, row=tuple[str], reserved=True)}
 
 

@@ -14,7 +14,6 @@ from headrace.kit.times import HOUR
 Row = TypeVar("Row")
 TimeColumn = Literal["ts", "received_at"]
 
-YEAR_1: Final = 62_135_596_800_000_000  # Microseconds from the year 1 to 1970.
 # A page is first looked for close to its end. Sorted by the key, the engine stops by itself, and a day only spares it
 # opening old parts; by arrival it has to sort all that a window holds.
 KEY_WINDOWS: Final = (24 * HOUR,)
@@ -174,6 +173,10 @@ class Asked(msgspec.Struct, frozen=True):
     def from_rollup(self) -> bool:
         return bool(self.settings)
 
+    def bucket(self, width_us: int, column: TimeColumn = "ts") -> str:
+        """Return SQL of a bucket's start, by the time that the question can read."""
+        return bucket_of(width_us, rollup.moment(column) if self.from_rollup else column)
+
 
 def asked(engine: Engine, selection: Selection, columns: Iterable[str | None]) -> Asked:
     """Cut a question about these columns so that a rollup answers what it can. A column None is in no rollup."""
@@ -188,6 +191,12 @@ def asked(engine: Engine, selection: Selection, columns: Iterable[str | None]) -
     whole, edges = times
     conditions = (f"{others} AND {whole}", *(f"{condition} AND {edge}" for edge in edges))
     return Asked(conditions, params, dict(rollup.SETTINGS))
+
+
+def bucket_of(width_us: int, moment: str = "ts") -> str:
+    """Return SQL of a bucket's start, aligned to 1970 to both sides of it."""
+    shift = -(-rollup.ORIGIN // width_us) * width_us  # Makes every time positive: the division rounds towards zero.
+    return f"intDiv({moment} + {shift}, {width_us}) * {width_us} - {shift}"
 
 
 def whole_quarters(width_us: int) -> Iterable[str | None]:
@@ -319,7 +328,7 @@ def arrived(engine: Engine, tenant: int, project: int, received_at: int) -> Arri
     sql = """SELECT count(), min(id), max(id) FROM events
 WHERE tenant = {tenant:UInt32} AND project = {project:UInt32} AND received_at = {at:Int64}"""
     params = {"tenant": tenant, "project": project, "at": received_at}
-    return engine.query(sql, params, row=Arrived, comment="arrived")[0]
+    return engine.one(sql, params, row=Arrived)
 
 
 def after(
@@ -445,9 +454,7 @@ def histogram(
 ) -> list[Bucket]:
     """Return the buckets that hold rows, oldest first, aligned to 1970; `split` by a field of COUNTED."""
     question = asked(engine, selection, [*whole_quarters(width_us), *([rolled(split)] if split else [])])
-    shift = -(-YEAR_1 // width_us) * width_us  # Makes every time positive, as the division rounds towards zero.
-    at = rollup.moment(column) if question.from_rollup else column
-    shown, keys = f"intDiv({at} + {shift}, {width_us}) * {width_us} - {shift} AS start, count() AS n", "start"
+    shown, keys = f"{question.bucket(width_us, column)} AS start, count() AS n", "start"
     if split is not None:
         shown, keys = f"{shown}, {COUNTED[split]} AS value", "start, value"
     values = keys.removeprefix("start")

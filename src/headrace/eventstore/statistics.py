@@ -9,16 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from headrace.eventstore import rollup
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import (
     ATTRIBUTE_FIELD,
     COUNTED,
     NAMED,
     SHOWN,
-    YEAR_1,
     Selection,
     asked,
+    bucket_of,
     ordered,
     rolled,
     where,
@@ -121,12 +120,6 @@ def raw_of(path: str, params: dict[str, Any], prefix: str) -> str:
     return f"coalesce({', '.join(found)})"
 
 
-def bucket_of(width_us: int, moment: str = "ts") -> str:
-    """Return SQL of a bucket's start, aligned to 1970 to both sides of it."""
-    shift = -(-YEAR_1 // width_us) * width_us  # Makes every time positive, as the division rounds towards zero.
-    return f"intDiv({moment} + {shift}, {width_us}) * {width_us} - {shift}"
-
-
 def limits(engine: Engine) -> dict[str, str | float]:
     return {"max_rows_to_read": engine.options.query_rows or MOST_ROWS, "max_rows_to_group_by": MOST_GROUPS}
 
@@ -177,7 +170,7 @@ def cells(
         value = value_of(field, params)
         params["values"] = list(values)
         place = f"if(isNull({value}), -1, toInt64(indexOf({{values:Array(String)}}, assumeNotNull({value}))))"
-    start = bucket_of(width_us, rollup.moment("ts") if question.from_rollup else "ts")
+    start = question.bucket(width_us)
     sql = (
         f"SELECT start, place, sum(n)"
         f" FROM ({question.each(f'{start} AS start, {place} AS place, count() AS n', 'start, place')})"
