@@ -22,7 +22,8 @@ from headrace.core.schema.billing import billing_events, billing_objects
 from headrace.kit.times import SECOND
 
 KIND = "billing.event"
-TRIES = 12  # Over some hours.
+TRIES = 12  # Over two and a half hours.
+HOUSE = 0  # No organization has this number.
 RECEIVED = "received"
 LONGEST_ID, LONGEST_TYPE = 255, 128
 # Events of one second arrive in any order; a later step of an object's life is never undone by an earlier one.
@@ -32,19 +33,29 @@ LATE_STEP, LAST_STEP = 3, 4
 
 def define(house: House) -> None:
     """Name the kind of job that gives events their effect, those of an organization one after the other."""
-    jobs.define(house, jobs.Kind(name=KIND, run=run, timeout_seconds=60, tries=TRIES, backoff_seconds=5, per_lane=1))
+    jobs.define(
+        house,
+        jobs.Kind(
+            name=KIND,
+            run=run,
+            timeout_seconds=60,
+            tries=TRIES,
+            backoff_seconds=5,
+            backoff_cap_seconds=3600,
+            per_lane=1,
+        ),
+    )
 
 
 def run(context: jobs.Context) -> dict[str, str]:
-    event = msgspec.convert(context.payload, Event)
-    return {"outcome": settle(context.house, context.job.organization_id, event)}
+    return {"outcome": settle(context.house, msgspec.convert(context.payload, Event))}
 
 
 def receive(house: House, *, secrets: Sequence[str], body: bytes, signature: str) -> str:
     """Take an event that Stripe sent to one of the endpoints, and leave it to a job; return how it was taken.
 
-    That is `received`, or what `apply` says of one that has no effect.
-
+    That is `received`, or what `apply` says of one that has no effect. One that is sent again, while its effect is
+    still to come, gets another job: the first may have failed for good.
     Refused with the fact `code`: `invalid_signature`, `invalid_payload`. Without a secret nobody is here.
     """
     if not secrets:
@@ -53,24 +64,18 @@ def receive(house: House, *, secrets: Sequence[str], body: bytes, signature: str
         raise Refusal(Kind.INVALID, "Invalid signature", code="invalid_signature")
     event = parsed(body)
     with house.db.write() as connection:
-        if not _record(house, connection, event):
-            return "repeated"
-        organization_id = effects.organization_of(connection, event) if event.type in effects.EFFECTS else None
-        if organization_id is None:
-            return _note(connection, event, None, "unknown" if event.type in effects.EFFECTS else "ignored")
-        left = msgspec.to_builtins(event)
-        text = json.dumps(left, ensure_ascii=False).encode(errors="replace")  # Half a surrogate is no character.
-        jobs.enqueue(
-            house, connection, kind=KIND, organization_id=organization_id, payload=left, encoded=text, lane=KIND
-        )
-        return _note(connection, event, organization_id, RECEIVED)
+        taken = _take(house, connection, event, _leave)
+        if taken == "repeated":
+            outcome, organization_id = _known(connection, event)
+            if outcome == RECEIVED:
+                _leave(house, connection, organization_id, event)
+        return taken
 
 
-def settle(house: House, organization_id: int, event: Event) -> str:
+def settle(house: House, event: Event) -> str:
     """Give a received event its effect, once; return what came of it, now or before."""
     with house.db.write() as connection:
-        same = sa.select(billing_events.c.outcome).where(billing_events.c.external_id == event.id)
-        outcome: str = connection.execute(same.with_for_update()).scalar_one()
+        outcome, organization_id = _known(connection, event)
         return outcome if outcome != RECEIVED else _effect(house, connection, organization_id, event)
 
 
@@ -99,6 +104,11 @@ def parsed(body: bytes) -> Event:
 
 def apply(house: House, connection: sa.Connection, event: Event) -> str:
     """Record an event and do what it says; return `applied`, `ignored`, `repeated`, `stale` or `unknown`."""
+    return _take(house, connection, event, _effect)
+
+
+def _take(house: House, connection: sa.Connection, event: Event, then: effects.Effect) -> str:
+    """Record an event, and go on with one that has an effect on an organization."""
     if not _record(house, connection, event):
         return "repeated"
     if event.type not in effects.EFFECTS:
@@ -106,7 +116,24 @@ def apply(house: House, connection: sa.Connection, event: Event) -> str:
     organization_id = effects.organization_of(connection, event)
     if organization_id is None:
         return _note(connection, event, None, "unknown")
-    return _effect(house, connection, organization_id, event)
+    return then(house, connection, organization_id, event)
+
+
+def _leave(house: House, connection: sa.Connection, organization_id: int, event: Event) -> str:
+    """Leave an event to a job. It is the house's: what was paid is not the organization's to read, hold back or end."""
+    left = msgspec.to_builtins(event)
+    text = json.dumps(left, ensure_ascii=False).encode(errors="replace")  # Half a surrogate is no character.
+    lane = str(organization_id)
+    jobs.enqueue(house, connection, kind=KIND, organization_id=HOUSE, lane=lane, payload=left, encoded=text)
+    return _note(connection, event, organization_id, RECEIVED)
+
+
+def _known(connection: sa.Connection, event: Event) -> tuple[str, int]:
+    """Return what came of a recorded event so far, and whose it is; its row is held until the commit."""
+    table = billing_events
+    query = sa.select(table.c.outcome, table.c.organization_id).where(table.c.external_id == event.id)
+    outcome, organization_id = connection.execute(query.with_for_update()).one()
+    return outcome, organization_id
 
 
 def _record(house: House, connection: sa.Connection, event: Event) -> bool:
