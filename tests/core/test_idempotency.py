@@ -48,6 +48,13 @@ def refusal(call: Callable[[], Any]) -> Refusal:
     return caught.value
 
 
+def test_a_row_that_has_the_id_of_one_that_broke_off_is_free(house: House, clock: FakeClock) -> None:
+    assert isinstance(begin(house), Ticket)  # Neither finished nor dropped.
+    clock.advance(86_400)
+    assert idempotency.purge(house) == 1
+    assert isinstance(begin(house, key="k2"), Ticket)
+
+
 def test_the_first_answer_is_given_again_for_a_day(house: House, clock: FakeClock) -> None:
     ticket = begin(house)
     assert isinstance(ticket, Ticket)

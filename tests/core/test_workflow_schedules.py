@@ -5,11 +5,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from headrace.core import audit, jobs, workflows
 from headrace.core.house import House
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind
+from headrace.core.schema.workflows import workflow_schedules as table
 from headrace.core.settings import Settings
 from headrace.core.workflows import fire, schedules
 from headrace.kit import times
@@ -160,6 +162,15 @@ def test_runs_do_not_overlap_unless_they_may(house: House, ada: Principal, clock
         hand.succeed(job)
     clock.advance(60)
     assert fire(house) == 2
+
+
+def test_a_zone_that_is_unknown_here_stops_nobody_else(house: House, ada: Principal, clock: FakeClock) -> None:
+    for name in ("strange", "usual"):
+        made = schedules.create(house, ada, **NIGHTLY | {"name": name})
+    with house.db.write() as connection:
+        connection.execute(sa.update(table).where(table.c.name == "strange").values(time_zone="Mars/Olympus"))
+    clock.now = made.next_at
+    assert (fire(house), fire(house)) == (1, 0)
 
 
 def test_a_pause_is_no_silence(house: House, ada: Principal, clock: FakeClock) -> None:

@@ -79,17 +79,18 @@ class Life:
     def __init__(self, house: House) -> None:
         self.began = house.clock()
         self.lock = threading.Lock()
-        self.held: set[int] = set()
+        self.held: set[tuple[int, int]] = set()
 
-    def hold(self, ticket: int) -> bool:
+    def hold(self, ticket: Ticket) -> bool:
+        place = (ticket.id, ticket.at)  # A database may give the id of a row that is gone to another one.
         with self.lock:
-            is_free = ticket not in self.held
-            self.held.add(ticket)
+            is_free = place not in self.held
+            self.held.add(place)
             return is_free
 
-    def release(self, ticket: int) -> None:
+    def release(self, ticket: Ticket) -> None:
         with self.lock:
-            self.held.discard(ticket)
+            self.held.discard((ticket.id, ticket.at))
 
 
 def begin(house: House, asked: Asked, *, traced: bool = False) -> Ticket | Replay:
@@ -102,7 +103,7 @@ def begin(house: House, asked: Asked, *, traced: bool = False) -> Ticket | Repla
     life = house.part(Life)
     with house.db.write() as connection:
         begun = _begun(house, connection, asked, lone=traced and house.db.dialect == "sqlite")
-    if isinstance(begun, Ticket) and not life.hold(begun.id):
+    if isinstance(begun, Ticket) and not life.hold(begun):
         raise Refusal(Kind.CONFLICT, RUNNING, retry_after=RETRY_SECONDS)
     return begun
 
@@ -142,7 +143,7 @@ def finish(house: House, ticket: Ticket, answer: Replay) -> None:
     """Keep the answer."""
     with house.db.write() as connection:
         _keep(connection, ticket, answer)
-    house.part(Life).release(ticket.id)
+    house.part(Life).release(ticket)
 
 
 def _keep(connection: sa.Connection, ticket: Ticket, answer: Replay) -> None:
@@ -154,7 +155,7 @@ def drop(house: House, ticket: Ticket) -> None:
     """Free the key: the request came to nothing, and may be sent again."""
     with house.db.write() as connection:
         connection.execute(sa.delete(idempotency).where(idempotency.c.id == ticket.id, idempotency.c.is_done == 0))
-    house.part(Life).release(ticket.id)
+    house.part(Life).release(ticket)
 
 
 def purge(house: House) -> int:

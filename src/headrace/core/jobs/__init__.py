@@ -10,7 +10,17 @@ from headrace.core.jobs.enqueue import enqueue, submit
 from headrace.core.jobs.figures import watch
 from headrace.core.jobs.outcome import Progress
 from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, lease
-from headrace.core.jobs.reading import Failure, by_token, counts, created_since, failures, get, list_all, tallied
+from headrace.core.jobs.reading import (
+    Failure,
+    by_token,
+    counts,
+    created_since,
+    failures,
+    get,
+    is_live,
+    list_all,
+    tallied,
+)
 from headrace.core.jobs.record import (
     HIGH,
     LOW,
@@ -64,6 +74,7 @@ __all__ = [
     "get",
     "hand_over",
     "heartbeat",
+    "is_live",
     "lease",
     "leave",
     "list_all",

@@ -129,8 +129,8 @@ class Keeper:
         self.leads = scheduler.lead(self.house, self.engine.worker)
         if not self.leads:
             return
-        for duty in self.house.part(scheduler.Duties).all:
-            duty(self.house)
         if now - self.purged_at >= PURGE_SECONDS:
             self.purged_at = now
             scheduler.purge(self.house)
+        for duty in self.house.part(scheduler.Duties).all:
+            duty(self.house)

@@ -51,6 +51,12 @@ def failures(house: House, who: Principal, *, job_id: int) -> list[Failure]:
     return msgspec.json.decode(found[0] or b"[]", type=list[Failure])
 
 
+def is_live(connection: sa.Connection, job_id: int) -> bool:
+    """Tell whether a job is there and not over."""
+    live = sa.select(TABLE.c.id).where(TABLE.c.id == job_id, TABLE.c.state.in_(LIVE))
+    return connection.execute(live).first() is not None
+
+
 def by_token(house: House, who: Principal, *, token: str, view: str | None = None) -> Job:
     rules.require(who, "jobs", "read")
     if not token.isascii() or "\0" in token:

@@ -1,5 +1,7 @@
 """Firing: what schedules are due is started. `app.py` has the process that leads do it once a second."""
 
+import logging
+
 import sqlalchemy as sa
 
 from headrace.core import jobs
@@ -10,6 +12,8 @@ from headrace.core.schema.workflows import workflow_schedules as table
 from headrace.core.workflows import cron, starting
 from headrace.core.workflows.schedules import SHOWN, Schedule, schedule_of
 from headrace.core.workflows.starting import Order
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 
@@ -27,11 +31,15 @@ def fire(house: House) -> int:
 
 
 def _fire(house: House, connection: sa.Connection, schedule: Schedule, now: int) -> int:
-    runs, next_at = cron.due(schedule.cron, schedule.time_zone, schedule.next_at, now, schedule.missed)
+    try:
+        runs, next_at = cron.due(schedule.cron, schedule.time_zone, schedule.next_at, now, schedule.missed)
+    except Refusal as refusal:  # A time zone that this machine does not know must not stop the others.
+        log.warning("The schedule %d does not run here: %s", schedule.id, refusal.text)
+        return 0
     skipped = 0
     if schedule.overlap == "skip" and runs:
         runs = runs[-1:]
-        if _is_under_way(house, schedule):
+        if schedule.last_job_id is not None and jobs.is_live(connection, schedule.last_job_id):
             runs, skipped = [], 1
     values = {"next_at": next_at, "skipped": schedule.skipped + skipped}
     for at in runs:
@@ -50,13 +58,3 @@ def _order(schedule: Schedule, at: int) -> Order:
         "unique": f"schedule:{schedule.id}:{at}",
     }
     return Order(who, fields)
-
-
-def _is_under_way(house: House, schedule: Schedule) -> bool:
-    if schedule.last_job_id is None:
-        return False
-    owner = Principal(kind="operator", organization_id=schedule.organization_id)
-    try:
-        return jobs.get(house, owner, job_id=schedule.last_job_id).state in jobs.LIVE
-    except Refusal:
-        return False  # It was over for so long that it is deleted.
