@@ -236,6 +236,7 @@ def test_an_error_comes_back_and_is_talked_about(window: Window) -> None:
     page.run("location.reload()")
     page.see("It came back in release 1.1", ".timeline")
     page.see("regressed", ".facts .badge")
+    page.find(".hours .u-over")  # Scripts have run.
     page.press("[")
     page.until(lambda: "event=" in page.url, "the older event was not opened")
     page.see("1.0", "table.fields")

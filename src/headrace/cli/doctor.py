@@ -167,7 +167,6 @@ def _metadata(chosen: Settings, _: Facts | None) -> Findings:
 def _secret(chosen: Settings, db: "Database") -> Findings:
     """A process with another secret than its database's reads no seal, and takes no key."""
     from headrace.core import house
-    from headrace.kit.keyring import WeakSecretError
 
     known = house.fingerprint(db)
     path = chosen.data / "secret"
@@ -178,7 +177,7 @@ def _secret(chosen: Settings, db: "Database") -> Findings:
         return
     try:
         mine = house.fingerprints(house.read_keyring(chosen))
-    except (SettingError, WeakSecretError) as problem:
+    except SettingError as problem:
         yield Finding("secret", "fail", str(problem), todo)
         return
     if known is None or known in mine:

@@ -46,6 +46,7 @@ class Tally:
 
 
 MOST = 1_000
+LONGEST_ACTION = 64
 WATCHING: ContextVar[Tally | None] = ContextVar("watching", default=None)
 SHOWN = [audit_events.c[name] for name in AuditEvent.__struct_fields__]
 
@@ -139,7 +140,7 @@ def _page(  # noqa: PLR0917  Called from the two above only.
 ) -> Page:
     integer(limit, "limit", 1, MOST)
     if action is not None:
-        begun = audit_events.c.action.startswith(text(action, "action", most=64) + ":", autoescape=True)
+        begun = audit_events.c.action.startswith(text(action, "action", most=LONGEST_ACTION) + ":", autoescape=True)
         where = [*where, sa.or_(audit_events.c.action == action, begun)]
     if account_id is not None:
         where = [*where, audit_events.c.actor_kind == "user", audit_events.c.actor_id == account_id]

@@ -11,12 +11,11 @@ from headrace.wire.call import Answer, Call
 
 PAGE = 100
 ROOT = "/ui/audit"
-LONGEST_ACTION = 64
 
 
 def list_all(call: Call) -> Answer:
     given = forms.query(call)
-    action = given.get("action", "").strip()[:LONGEST_ACTION]
+    action = given.get("action", "").strip()[: audit.LONGEST_ACTION]
     account = forms.number(given.get("account", ""), rules.LARGEST) or None
     before = forms.number(given.get("before", ""), rules.LARGEST) or None
     found = audit.list_all(call.house, call.who, action=action or None, account_id=account, limit=PAGE, before=before)

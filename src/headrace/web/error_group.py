@@ -76,7 +76,6 @@ def facts(call: Call, project: Project, group: Group) -> dict[str, Any]:
         "markdown": hostile.seen(markdown.written(project, group, places, newest, site.base(call) + path)),
         "logs": forms.address(f"/ui/projects/{project.slug}/logs", q=found, period="30d"),
         "mine": who.account_id,
-        "is_admin": who.is_admin,
     }
 
 

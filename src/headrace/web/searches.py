@@ -92,7 +92,6 @@ def _page(call: Call, project: Project, *, refused: Refusal | None = None) -> An
         refused=refused,
         listed=[(one, address(project, one)) for one in found],
         mine=call.who.account_id,
-        admin=call.who.is_admin,
     )
 
 

@@ -96,7 +96,6 @@ def _page(
         made=made,
         refused=refused,
         given=given or {},
-        is_admin=call.who.is_admin,
     )
 
 

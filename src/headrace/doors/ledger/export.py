@@ -41,7 +41,6 @@ def cells(row: EventRow) -> list[object]:
 def export(call: Incoming, *, project_id: ProjectId, narrowed: Narrowed, format: FromQuery[Format] = "ndjson") -> None:  # noqa: A002  The contract's name.
     """Download the logs that a search finds."""
     wanted = exports.begin(call.house, call.who, project_id=project_id, filters=narrowed)
-    call.family = "file"
     call.stream = stream(call, wanted, format, Rows(log, CSV_COLUMNS, cells), title=f"logs-{project_id}")
 
 

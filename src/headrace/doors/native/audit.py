@@ -10,13 +10,15 @@ from msgspec import Meta
 
 from headrace.core import audit, rules
 from headrace.core.audit import AuditEvent
-from headrace.kit import times
 from headrace.wire.door import Incoming, terms
-from headrace.wire.moments import Time
+from headrace.wire.moments import Time, timed
 
 Action = Annotated[
     str | None,
-    QueryParameter(max_length=64, description="An action, or its beginning up to a colon: `apikey`, `apikey:key`."),
+    QueryParameter(
+        max_length=audit.LONGEST_ACTION,
+        description="An action, or its beginning up to a colon: `apikey`, `apikey:key`.",
+    ),
 ]
 Account = Annotated[int | None, QueryParameter(ge=1, le=rules.LARGEST, description="Who did it.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=audit.MOST)]
@@ -59,9 +61,8 @@ def list_all(
 
 
 def out(event: AuditEvent) -> AuditOut:
-    fields = msgspec.structs.asdict(event) | {"at": times.show(event.at)}
-    del fields["organization_id"]
-    return AuditOut(**fields)
+    fields = timed(event, "at")
+    return AuditOut(**{name: fields[name] for name in AuditOut.__struct_fields__})
 
 
 ROUTES = (list_all,)

@@ -1,6 +1,6 @@
 """Billing: the organization as a customer, its subscriptions and invoices, checkout of a plan, Stripe's events."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get
@@ -20,7 +20,6 @@ READ, WRITE = ("billing", "read"), ("billing", "write")
 CUSTOMERS, SUBSCRIPTIONS, CHECKOUT = "/api/v1/customers", "/api/v1/subscriptions", "/api/v1/checkout"
 WEBHOOK = "/api/v1/webhooks/stripe"
 MOST = 100
-T = TypeVar("T")
 Skip = Annotated[int, QueryParameter(ge=0, le=LARGEST - MOST, description="How many to skip.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST, description="How many to return.")]
 

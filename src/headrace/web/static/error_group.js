@@ -1,14 +1,7 @@
-// The page of one error: its hours as a chart, its events by keyboard. Without it the page works as plain HTML.
+// The page of one error: its hours as a chart. Without it the page works as plain HTML.
 "use strict";
 
 (() => {
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "[" && event.key !== "]") return;
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-    const link = $(`a[data-key="${event.key}"]`);
-    if (link) link.click();
-  });
-
   const place = $("[data-hours]");
   if (!window.uPlot) return;
   const [starts, counts] = JSON.parse(place.dataset.hours);

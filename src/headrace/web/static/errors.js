@@ -31,7 +31,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-    if ($("dialog[open]")) return;
+    if ($("dialog[open]") || !singleKeys()) return;
     const press = {
       j: () => go(at + 1),
       k: () => go(at - 1),

@@ -334,7 +334,6 @@
     }
     if (event.target.closest("[data-whole]")) whole();
   });
-  document.addEventListener("fullscreenchange", () => draw());
 
   // -- find in what is loaded ------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ document.addEventListener("keydown", (event) => {
     $("#help").showModal();
     return;
   }
-  if (!/^[a-zA-Z]$/.test(event.key)) return;
+  if (!/^[a-zA-Z[\]]$/.test(event.key)) return;
   const wanted = $(`[data-key="${event.key}"]`);
   if (!wanted) return;
   event.preventDefault();
