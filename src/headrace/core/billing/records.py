@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from headrace.core.schema.billing import subscriptions
-from headrace.kit.times import show
+from headrace.kit.times import show, shown
 
 PLANS = ("free", "pro", "enterprise")
 # Statuses are Stripe's words. With these the plan is had, with those nothing will change any more.
@@ -113,8 +113,8 @@ def shown_subscription(one: Subscription) -> dict[str, Any]:
         "stripe_subscription_id": one.external_id,
         "plan": one.plan,
         "status": one.status,
-        "current_period_start": _time(one.period_start),
-        "current_period_end": _time(one.period_end),
+        "current_period_start": shown(one.period_start),
+        "current_period_end": shown(one.period_end),
         "cancel_at_period_end": one.cancel_at_period_end,
         "created_at": show(one.created_at),
     }
@@ -132,11 +132,7 @@ def shown_invoice(one: Invoice) -> dict[str, Any]:
         "status": one.status,
         "invoice_pdf": one.invoice_pdf,
         "hosted_invoice_url": one.hosted_invoice_url,
-        "period_start": _time(one.period_start),
-        "period_end": _time(one.period_end),
+        "period_start": shown(one.period_start),
+        "period_end": shown(one.period_end),
         "created_at": show(one.created_at),
     }
-
-
-def _time(value: int | None) -> str | None:
-    return None if value is None else show(value)

@@ -13,7 +13,7 @@ from headrace.core.schema.webhooks import secrets
 from headrace.core.webhooks.emitting import Message, Receiver, enqueue, enqueue_event, subscribers
 from headrace.core.webhooks.records import Delivery, fresh, require
 from headrace.kit.keys import signing_secret
-from headrace.kit.times import SECOND, show
+from headrace.kit.times import SECOND, show, shown
 
 JOB_SUCCEEDED, JOB_FAILED = "job.succeeded", "job.failed"
 # Receivers of many products refuse more; of a larger result an event names the job alone.
@@ -63,7 +63,7 @@ def job_ended(connection: sa.Connection, house: House, job: jobs.Job) -> None:
         "name": job.name or job.kind,
         "state": job.state,
         "created_at": show(job.created_at),
-        "finished_at": None if job.finished_at is None else show(job.finished_at),
+        "finished_at": shown(job.finished_at),
         "error": None if good else _error(job),
         "result": job.result if good else None,
     }

@@ -13,7 +13,7 @@ from headrace.core.webhooks.emitting import emit
 from headrace.core.webhooks.events import DISABLED
 from headrace.core.webhooks.events import FAILING as WARNING
 from headrace.core.webhooks.records import FAILING
-from headrace.kit.times import HOUR, SECOND, show
+from headrace.kit.times import HOUR, SECOND, shown
 
 # Fewer failures than this say little, however long ago the first one was.
 FEWEST = 10
@@ -75,7 +75,7 @@ def _tell(house: House, connection: sa.Connection, row: sa.Row[Any], event: str,
     what = event.removeprefix("webhook.")
     facts = about | {
         "url": row.url,
-        "failing_since": None if row.failing_since is None else show(row.failing_since),
+        "failing_since": shown(row.failing_since),
         "failures": row.failures,
     }
     audit.record(

@@ -63,18 +63,15 @@ class Pace:
 
     def heard(self, lane: str, sent: Sent) -> int | None:
         """Take an answer. Returns until when the receiver is slowed, if this answer has slowed it (more)."""
-        now = self.house.clock()
-        if sent.status not in OVERLOADED:
-            self._rest(lane, sent, now)
-            return None
-        slowed = self._slowed(lane)
-        # Of those that were under way at the same time all say the same.
-        first = slowed.halved_at == 0 or sent.at > slowed.halved_at
-        if first:
-            slowed.halved_at = now
-            slowed.until = min(max(now, slowed.until) + STEP_US, now + MOST_STEPS * STEP_US)
+        now, until = self.house.clock(), None
+        if sent.status in OVERLOADED:
+            slowed = self._slowed(lane)
+            # Of those that were under way at the same time all say the same.
+            if sent.at > slowed.halved_at:
+                slowed.halved_at = now
+                until = slowed.until = min(max(now, slowed.until) + STEP_US, now + MOST_STEPS * STEP_US)
         self._rest(lane, sent, now)
-        return slowed.until if first else None
+        return until
 
     def _rest(self, lane: str, sent: Sent, now: int) -> None:
         """Have a receiver that gets one at a time rest as long as its rate asks for, measured by this attempt."""

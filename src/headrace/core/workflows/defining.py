@@ -54,6 +54,14 @@ def name_of(value: Any, field: str = "workflow") -> str:
     return sent
 
 
+def title_of(value: Any) -> str:
+    """Check a name that also stands in the path of an address."""
+    title = name_of(value, "name")
+    if title in {".", ".."}:
+        raise invalid("name", "cannot stand in the path of an address")
+    return title
+
+
 def define(
     house: House,
     who: Principal,
@@ -68,9 +76,7 @@ def define(
 ) -> Defined:
     """Define a workflow of the caller's organization. For its admins. Refused: a name that it has (conflict)."""
     rules.require_admin(who, RESOURCE)
-    title = name_of(name, "name")
-    if title in {".", ".."}:
-        raise invalid("name", "cannot stand in the path of an address")
+    title = title_of(name)
     if title in BUILTIN:
         raise invalid("name", "built in", text=f"name: {title} is built in")
     chosen, now = rules.choice(kind, "kind", KINDS), house.clock()

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from headrace.core import jobs, rules
+from headrace.core.attempts.record import ERROR_CHARACTERS, MESSAGE_CHARACTERS
 from headrace.core.house import House
 from headrace.core.jobs import Job, Progress
 from headrace.core.jobs.states import CANCELLING, FINAL
@@ -20,8 +21,6 @@ WORKER = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 FENCE = re.compile(r"(?P<id>[0-9]{1,18}):(?P<attempt>[0-9]{1,9})")
 # With payloads of 200 KB each an answer is then as large as one should be.
 MOST_QUEUES, MOST_JOBS = 20, 20
-LONGEST_ERROR = 1_000
-LONGEST_MESSAGE = 500
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -118,7 +117,7 @@ def complete(house: House, who: Principal, *, fence: Any, worker: Any, result: A
 
 def fail(house: House, who: Principal, *, fence: Any, worker: Any, error: Any, retry: Any = None) -> Job:
     """Report a failure; the job is tried again unless `retry` is False or its tries are used up."""
-    said = rules.text(error, "error", least=1, most=1 << 16)[:LONGEST_ERROR]
+    said = rules.text(error, "error", least=1, most=1 << 16)[:ERROR_CHARACTERS]
     again = retry is None or rules.flag(retry, "retry")
     return _finish(house, who, fence, worker, error=said, retry=again)
 
@@ -188,5 +187,5 @@ def _progress(given: Any) -> Progress:
     return Progress(
         done=rules.integer(given.get("done"), "progress.done", 0),
         total=None if total is None else rules.integer(total, "progress.total", 0),
-        message=None if message is None else rules.text(message, "progress.message", most=1 << 16)[:LONGEST_MESSAGE],
+        message=None if message is None else rules.text(message, "progress.message", most=1 << 16)[:MESSAGE_CHARACTERS],
     )

@@ -93,13 +93,12 @@ def create(
     `payload` ({}) and `priority` (50) are what `start` takes. Refused: a name that there is already (conflict).
     """
     rules.require(who, RESOURCE, "write")
-    title, now = defining.name_of(name, "name"), house.clock()
-    if title in {".", ".."}:
-        raise invalid("name", "cannot stand in the path of an address")
+    title, now = defining.title_of(name), house.clock()
     values: dict[str, Any] = {
         "organization_id": who.organization_id,
         "name": title,
         "workflow": starting.workflow_name(workflow),
+        "cron": CHECKS["cron"](cron),
         "payload": "{}",
         "priority": NORMAL,
         "time_zone": "UTC",
@@ -110,14 +109,7 @@ def create(
         "created_at": now,
         "updated_at": now,
     }
-    values |= _checked(
-        cron=_given(cron, "cron"),
-        payload=payload,
-        priority=priority,
-        time_zone=time_zone,
-        missed=missed,
-        overlap=overlap,
-    )
+    values |= _checked(payload=payload, priority=priority, time_zone=time_zone, missed=missed, overlap=overlap)
     values["next_at"] = times.following(values["cron"], values["time_zone"], now)
     with house.db.write() as connection:
         _check_room(connection, house, who)
@@ -184,12 +176,6 @@ def schedule_of(row: sa.RowMapping) -> Schedule:
 def _checked(**given: Any) -> dict[str, Any]:
     """Check the fields that are given; return them as they are stored."""
     return {name: CHECKS[name](value) for name, value in given.items() if value is not None}
-
-
-def _given(value: Any, field: str) -> Any:
-    if value is None:
-        raise rules.missing(field)
-    return value
 
 
 def _one(connection: sa.Connection, who: Principal, name: str) -> Schedule:
