@@ -43,6 +43,7 @@ def define(house: House, effects: str, go: str = "") -> None:
         return leave(context)
 
     def wait(context: jobs.Context) -> str:
+        Path(f"{go}.begun").touch()
         pause = threading.Event()
         while context.job.attempt == 1 and not Path(go).exists():
             pause.wait(0.01)

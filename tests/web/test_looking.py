@@ -91,6 +91,9 @@ def test_an_alert_is_made_changed_muted_and_deleted(visitor: Visitor, origin: Or
     assert "3 events in 5 min (alert: &gt; 2). The condition holds; the alert would go from ok to firing" in tested
     preview = visitor.post(f"{P}/alerts/preview", ALERT)
     assert "data-chart" in preview.text
+    half = visitor.post(f"{P}/alerts/preview", {**ALERT, "threshold": ""})
+    assert half.status_code == 200, "half a form is no fault while one writes it"
+    assert "Not yet: threshold" in half.text
     assert visitor.post(f"{path}/mute", {"mute": "1h"}).headers["location"] == path
     assert "Muted until" in there(visitor, path)
     assert visitor.post(f"{path}/mute").status_code == 303

@@ -132,17 +132,20 @@ def test(call: Call, slug: str, alert_id: str) -> Answer:
 
 
 def preview(call: Call, slug: str) -> Answer:
-    """Return the last day's values of what the form says."""
+    """Return the last day's values of what the form says, or what it still lacks: it is asked while one writes."""
     project = project_of(call, slug)
-    read = _read(forms.fields(call))
-    given = {name: value for name, value in read.items() if name not in {"name", "every_seconds", "is_enabled"}}
-    found = alerts.preview(call.house, call.who, project_id=project.project_id, **given)
+    try:
+        read = _read(forms.fields(call))
+        given = {name: value for name, value in read.items() if name not in {"name", "every_seconds", "is_enabled"}}
+        found = alerts.preview(call.house, call.who, project_id=project.project_id, **given)
+    except Refusal as refusal:
+        return fragment("alert_preview.html", complaint=forms.said(refusal).text)
     chart = {
         "x": [at // times.SECOND for at, _ in found.points],
         "series": [{"label": "value", "colour": "accent", "values": [value for _, value in found.points]}],
         "limit": found.definition.threshold,
     }
-    return fragment("alert_preview.html", preview=found, chart=msgspec.json.encode(chart).decode())
+    return fragment("alert_preview.html", complaint="", preview=found, chart=msgspec.json.encode(chart).decode())
 
 
 def seconds(text: str, field: str) -> int:
