@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from headrace.cli.entries import BadLineError, Rules, as_log
@@ -77,3 +78,29 @@ def test_what_is_absent_is_filled_only_on_request() -> None:
 def test_what_cannot_become_a_log_is_named(text: bytes | None, rule: str) -> None:
     with pytest.raises(BadLineError, match=rule):
         as_log(text, PLAIN)
+
+
+@pytest.mark.parametrize("when", ["-99999999999", "1e400", "1e300", "123456789012345678901234567890", "9" * 400])
+def test_a_time_that_no_calendar_holds_is_left_for_the_server_to_name(when: str) -> None:
+    made = as_log(b'{"ts":%s,"level":"info"}' % when.encode(), PLAIN)
+    assert set(msgspec.json.decode(made, type=dict[str, msgspec.Raw])) == {"timestamp", "level"}
+
+
+def test_a_level_that_no_number_holds_is_left_for_the_server_to_name() -> None:
+    assert as_log(b'{"ts":0,"level":9e999}', PLAIN) == b'{"level":9e999,"timestamp":"1970-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize("spoilt", [rb"\ud800", b"\xff"])
+def test_spoilt_text_becomes_replacement_characters_as_it_does_at_the_server(spoilt: bytes) -> None:
+    line = b'{"ts":0,"level":"WARN","msg":"a%b","%b":1,"attributes":{"%b":"%b"},"x":1}'
+    assert json.loads(as_log(line.replace(b"%b", spoilt), PLAIN)) == {
+        "timestamp": "1970-01-01T00:00:00Z",
+        "level": "warning",
+        "message": "a\ufffd",
+        "attributes": {"\ufffd": "\ufffd", "x": 1},
+    }
+
+
+def test_a_field_that_is_null_leaves_room_for_its_other_names() -> None:
+    sent = {"timestamp": None, "time": LOG["timestamp"], "level": None, "severity": "WARN", "message": "m"}
+    assert log(sent) == {"timestamp": LOG["timestamp"], "level": "warning", "message": "m"}

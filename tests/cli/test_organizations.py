@@ -10,7 +10,7 @@ import pytest
 
 from headrace.cli import demo, main
 from headrace.cli.configuration import office
-from headrace.cli.operator import end_key, import_key
+from headrace.cli.key import end_key, import_key
 from headrace.core import keys, projects
 from headrace.core.identity import operators, overview
 

@@ -95,11 +95,36 @@ def test_entries_longer_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (b'{"logs":[\n{"a":1}', "ends in the middle of its array, at line 2"),
         (gzip.compress(LINES.encode(), mtime=0)[:-12], "cannot read"),
         (zstandard.compress(LINES.encode())[:8] + b"broken broken broken", "cannot read"),
+        (zstandard.compress(LINES.encode())[:-4], "ends in the middle of a zstd frame"),
+        (zstandard.compress(LINES.encode()) + zstandard.compress(LINES.encode())[:9], "middle of a zstd frame"),
+        (b'[{"a":1}]\n\n [{"b":2}]', "goes on behind its array, at line 3"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     with pytest.raises(Trouble, match=said):
         values(write(tmp_path / "file", content))
+
+
+def test_lines_before_a_broken_place_are_entries(tmp_path: Path) -> None:
+    lines = [b'{"n":%d}' % number for number in range(30_000)]
+    entries = write(tmp_path / "file", zstandard.compress(b"\n".join(lines))[:-40]).entries(Place())
+    found: list[bytes | None] = []
+    with pytest.raises(Trouble, match="middle of a zstd frame"):
+        found.extend(entry.text for entry in entries)
+    assert 0 < len(found) < len(lines)
+    assert found == lines[: len(found)]
+
+
+def test_what_an_object_holds_behind_its_logs_is_passed_over(tmp_path: Path) -> None:
+    assert values(write(tmp_path / "file", b'{"logs": [{"a": 1}]\n , "more": [2]}')) == [{"a": 1}]
+
+
+def test_a_zstd_file_of_great_density_is_read(tmp_path: Path) -> None:
+    text = b'{"m":"' + b"x" * 3_000_000 + b'"}\n{"b":2}'
+    assert [len(entry.text or b"") for entry in write(tmp_path / "f", zstandard.compress(text)).entries(Place())] == [
+        3_000_008,
+        7,
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

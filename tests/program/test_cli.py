@@ -157,6 +157,15 @@ def test_an_import_waits_for_a_server_that_was_killed(
     assert stored(made, made.key, until, 8000).keys() == {f"line {number}" for number in range(8000)}
 
 
+def test_what_comes_before_a_broken_place_is_imported(demo: Demo, tmp_path: Path, until: Until) -> None:
+    key, file = new_key(demo, "broken"), tmp_path / "logs"
+    file.write_text(f"[{','.join(lines_of(130, 'whole').splitlines())},")
+    done = command("import", str(file), "--batch", "100", "--url", demo.url, "--key", key)
+    assert done.returncode == 1
+    assert "ends in the middle of its array" in done.stderr
+    assert stored(demo, key, until, 130) == Counter(f"whole {number}" for number in range(130))
+
+
 def test_refused_lines_are_named_and_kept(demo: Demo, tmp_path: Path) -> None:
     key, file = new_key(demo, "refused"), tmp_path / "logs"
     good = lines_of(15, "good").splitlines()

@@ -4,12 +4,13 @@ The rules for values are the server's; here names are mapped, and what a log has
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from headrace.kit.times import show
+from headrace.kit.times import FIRST, LAST, show
+from headrace.wire import jsons
 
 FIELDS = frozenset(
     {
@@ -36,6 +37,7 @@ OTHER_LEVELS = {
 # divisor that make microseconds of it.
 EPOCHS = ((10**11, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1), (10**20, 1, 1_000))
 
+NULL = b"null"
 DECODER = msgspec.json.Decoder(dict[str, Raw])
 ENCODER = msgspec.json.Encoder()
 
@@ -56,18 +58,28 @@ def as_log(text: bytes | None, rules: Rules) -> bytes:
     """Return one log as JSON. The same line under the same rules gives the same bytes. Raises BadLineError."""
     if text is None:
         raise BadLineError("the line is too long")
-    try:
-        given = DECODER.decode(text)
-    except msgspec.ValidationError as problem:
-        raise BadLineError("Log entry must be an object") from problem
-    except (msgspec.DecodeError, RecursionError) as problem:
-        raise BadLineError(f"not JSON: {problem}") from problem
+    text, given = _decoded(text)
     if not rules.names and given.keys() <= FIELDS and _is_plain(given):
         return text
     fields = _named(given, rules.names)
     _mend_level(fields, rules.level)
     _mend_timestamp(fields, rules.now)
     return ENCODER.encode(_with_attributes(fields, given))
+
+
+def _decoded(text: bytes) -> tuple[bytes, dict[str, Raw]]:
+    """Read a line as the server would: broken UTF-8 and half a surrogate pair become U+FFFD, they spoil no line."""
+    try:
+        return text, DECODER.decode(text if text.isascii() else text.decode())
+    except msgspec.ValidationError as problem:
+        raise BadLineError("Log entry must be an object") from problem
+    except RecursionError as problem:
+        raise BadLineError(f"not JSON: {problem}") from problem
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        mended = jsons.repair(text.decode(errors="replace").encode())
+        if mended != text:
+            return _decoded(mended)
+        raise BadLineError(f"not JSON: {problem}") from problem
 
 
 def _is_plain(given: Mapping[str, Raw]) -> bool:
@@ -86,7 +98,7 @@ def _named(given: dict[str, Raw], names: Mapping[str, str]) -> dict[str, Raw]:
         if field in given:
             fields[field] = given.pop(field)
     for field, others in OTHER_NAMES.items():
-        if field not in fields:
+        if field not in fields or bytes(fields[field]) == NULL:
             found = next((other for other in others if other in given), None)
             if found is not None:
                 fields[field] = given.pop(found)
@@ -107,12 +119,12 @@ def _inside(given: Mapping[str, Raw], path: str) -> Raw | None:
 
 def _mend_level(fields: dict[str, Raw], default: str | None) -> None:
     raw = fields.get("level")
-    if raw is None or bytes(raw) == b"null":
+    if raw is None or bytes(raw) == NULL:
         if default is not None:
             fields["level"] = Raw(ENCODER.encode(default))
         return
     if bytes(raw) not in LEVELS:
-        value = msgspec.json.decode(raw)
+        value = _value(raw)
         if isinstance(value, str):
             lowered = value.strip().lower()
             fields["level"] = Raw(ENCODER.encode(OTHER_LEVELS.get(lowered, lowered)))
@@ -120,20 +132,29 @@ def _mend_level(fields: dict[str, Raw], default: str | None) -> None:
 
 def _mend_timestamp(fields: dict[str, Raw], now: str | None) -> None:
     raw = fields.get("timestamp")
-    if raw is None or bytes(raw) == b"null":
+    if raw is None or bytes(raw) == NULL:
         if now is not None:
             fields["timestamp"] = Raw(ENCODER.encode(now))
         return
     if bytes(raw)[:1] != b'"':
-        value = msgspec.json.decode(raw)
+        value = _value(raw)
         if isinstance(value, int | float) and not isinstance(value, bool):
             fields["timestamp"] = Raw(ENCODER.encode(_epoch(value)))
+
+
+def _value(raw: Raw) -> Any:
+    """Return what was sent; None for a number that nobody can hold: the server names it."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def _epoch(value: float) -> str:
     for bound, factor, divisor in EPOCHS:
         if abs(value) < bound:
-            return show(value * factor // divisor if isinstance(value, int) else round(value * factor / divisor))
+            moment = value * factor // divisor if isinstance(value, int) else round(value * factor / divisor)
+            return show(moment) if FIRST <= moment <= LAST else str(value)
     return str(value)
 
 
@@ -142,7 +163,7 @@ def _with_attributes(fields: dict[str, Raw], rest: dict[str, Raw]) -> dict[str, 
     if not rest:
         return fields
     own = fields.get("attributes")
-    if own is None or bytes(own) == b"null":
+    if own is None or bytes(own) == NULL:
         fields["attributes"] = Raw(ENCODER.encode(rest))
     elif bytes(own)[:1] == b"{":
         fields["attributes"] = Raw(ENCODER.encode({**rest, **DECODER.decode(own)}))

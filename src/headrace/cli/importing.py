@@ -97,7 +97,7 @@ def _credential(given: Namespace) -> str:
 def _client(given: Namespace, state: State) -> tuple[Client, int]:
     credential = _credential(given)
     if not credential:
-        from headrace.cli.operator import import_key
+        from headrace.cli.key import import_key
 
         if not state.progress.key:
             made = import_key(given)
@@ -108,8 +108,16 @@ def _client(given: Namespace, state: State) -> tuple[Client, int]:
 
 def _batches(source: Source, state: State, rules: Rules, most: int) -> Generator[Batch]:
     """Cut the rest of the file into batches. From the same place the same batches come, run after run."""
-    batch, size, end = Batch([], [], state.progress.offset), 0, state.progress.offset
-    for entry in source.entries(state.progress.place):
+    batch, size, broken = Batch([], [], state.progress.offset), 0, None
+    entries = source.entries(state.progress.place)
+    while True:
+        try:
+            entry = next(entries, None)
+        except Trouble as problem:
+            # What came before the broken place is sent first.
+            entry, broken = None, problem
+        if entry is None:
+            break
         state.progress.form = source.form
         try:
             log = as_log(entry.text, rules)
@@ -118,12 +126,13 @@ def _batches(source: Source, state: State, rules: Rules, most: int) -> Generator
         else:
             batch.logs.append((entry, log))
             size += len(log)
-        end = entry.end
         if len(batch.logs) + len(batch.bad) >= most or size >= MOST_BYTES:
             yield batch
-            batch, size = Batch([], [], end), 0
+            batch, size = Batch([], [], entry.end), 0
     if batch.logs or batch.bad:
         yield batch
+    if broken is not None:
+        raise broken
 
 
 def _send(sender: Sender, batch: Batch, state: State, rejects: Rejects) -> None:
@@ -172,7 +181,7 @@ def _finish(state: State, given: Namespace) -> None:
     key_id = state.progress.key_id
     state.progress.done, state.progress.key, state.progress.key_id = True, "", 0
     if key_id:
-        from headrace.cli.operator import end_key
+        from headrace.cli.key import end_key
 
         end_key(given, key_id)
     state.save()

@@ -20,6 +20,8 @@ CHUNK = 1 << 20
 LONGEST = 4 << 20
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 HEAD = 4096
+# Of a zstd file at once: four bytes of it may stand for 128 KiB, and all that they stand for is held.
+FRAME_CHUNK = 4096
 OPENING = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*"logs"\s*:\s*)?\[')
 STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A quotation mark alone opens a string that does not end in what has been read.
@@ -90,10 +92,37 @@ class Source:
         if start.startswith(GZIP):
             return cast("IO[bytes]", gzip.GzipFile(fileobj=self.raw))
         if start.startswith(ZSTD):
-            import zstandard
-
-            return zstandard.ZstdDecompressor().stream_reader(self.raw, read_across_frames=True)
+            return cast("IO[bytes]", _Zstd(self.raw))
         return self.raw
+
+
+class _Zstd:
+    """A file of zstd frames. The library's own reader takes a frame that was cut short for a whole one."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard
+
+        self.file = file
+        self.begin = zstandard.ZstdDecompressor().decompressobj
+        self.frame = self.begin()
+        self.started = False
+        self.left = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end of the last frame. EOFError when it is not whole."""
+        while not self.left:
+            rest = self.frame.unused_data if self.frame.eof else b""
+            if self.frame.eof:
+                self.frame, self.started = self.begin(), False
+            piece = rest or self.file.read(FRAME_CHUNK)
+            if not piece:
+                if self.started:
+                    raise EOFError("it ends in the middle of a zstd frame")
+                return b""
+            self.started = True
+            self.left = memoryview(self.frame.decompress(piece))
+        taken, self.left = bytes(self.left[:size]), self.left[size:]
+        return taken
 
 
 class _Raw(io.RawIOBase):
@@ -192,6 +221,8 @@ def _elements(reader: Reader, place: Place, name: str) -> Iterator[Entry]:
         window.move(opening.end() if opening else 0)
     while window.next():
         if window.buffer.startswith(b"]", window.at):
+            window.move(window.at + 1)
+            _ended(window, name)
             return
         while (end := _end(window.buffer, window.at)) is None:
             if len(window.buffer) - window.at > LONGEST:
@@ -206,6 +237,17 @@ def _elements(reader: Reader, place: Place, name: str) -> Iterator[Entry]:
         window.move(end)
         yield Entry(line, window.base + end, text)
     raise Trouble(f"{name} ends in the middle of its array, at line {window.line}; what came before is imported")
+
+
+def _ended(window: _Window, name: str) -> None:
+    """Trouble when something stands behind an array that is not the rest of the object around it."""
+    while not (behind := window.buffer[window.at :].lstrip()):
+        window.move(len(window.buffer))
+        if not window.fill():
+            return
+    window.move(len(window.buffer) - len(behind))
+    if behind[:1] not in {b"}", b","}:
+        raise Trouble(f"{name} goes on behind its array, at line {window.line}; what came before is imported")
 
 
 def _end(buffer: bytes, at: int) -> int | None:
