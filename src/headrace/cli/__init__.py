@@ -36,14 +36,8 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             return _process(name)
         case "import" | "search" | "export" | "tail":
             return _client(name)
-        case "key" | "project" | "admin":
-            from headrace.cli import operator
-
-            return operator.run
-        case "audit":
-            from headrace.cli import audit
-
-            return audit.run
+        case "key" | "project" | "admin" | "audit":
+            return _operator(name)
         case "backup" | "restore":
             from headrace.cli import backup
 
@@ -60,6 +54,27 @@ def _verb(name: str) -> Callable[[Namespace], int]:
             from headrace.cli import upkeep
 
             return upkeep.run
+
+
+def _operator(name: str) -> Callable[[Namespace], int]:
+    """Return the verb that works on a data folder, beside a running server or without one."""
+    match name:
+        case "key":
+            from headrace.cli import key
+
+            return key.run
+        case "project":
+            from headrace.cli import project
+
+            return project.run
+        case "admin":
+            from headrace.cli import admin
+
+            return admin.run
+        case _:
+            from headrace.cli import audit
+
+            return audit.run
 
 
 def _process(name: str) -> Callable[[Namespace], int]:

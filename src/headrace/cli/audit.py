@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.cli.operator import acting, desk, everywhere
+from headrace.cli.desk import acting, desk, everywhere
 from headrace.cli.screen import as_json, note, table
 from headrace.core import audit
 from headrace.core.identity import overview
