@@ -18,7 +18,7 @@ KEY = Principal(kind="key", organization_id=1, account_id=1, key_id=1)
 OTHER = Principal(kind="user", organization_id=2, account_id=1)
 
 
-FIRST = Replay(202, {"x-a": "b"}, b'{"accepted":1}\xff')
+FIRST = Replay(202, b'{"accepted":1}\xff')
 
 
 def asked(who: Principal = ADA, *, key: str = "k1", body: bytes = b"{}", route: str = "/x") -> Asked:
@@ -34,7 +34,7 @@ def effect(house: House) -> Replay:
     with house.db.write() as connection:
         name = f"effect-{effects(house)}"
         connection.execute(instance.insert().values(key=name, value="1"))
-    return Replay(201, {}, name.encode())
+    return Replay(201, name.encode())
 
 
 def effects(house: House) -> int:
@@ -70,7 +70,7 @@ def test_the_first_answer_is_given_again_for_a_day(house: House, clock: FakeCloc
 
 def test_an_effect_in_the_database_is_committed_with_its_answer(house: House, clock: FakeClock) -> None:
     first = idempotency.once(house, asked(), lambda: effect(house))
-    assert first == (Replay(201, {}, b"effect-0"), False)
+    assert first == (Replay(201, b"effect-0"), False)
     clock.advance(3_600)
     assert idempotency.once(house, asked(), lambda: effect(house)) == (first[0], True)
     assert refusal(lambda: idempotency.once(house, asked(body=b"{ }"), lambda: effect(house))).kind is Kind.INVALID
@@ -87,7 +87,7 @@ def test_what_breaks_off_after_the_effect_leaves_neither(house: House, broken_by
         idempotency.once(house, asked(), cut_off)
     assert caught.value is broken_by or caught.type is broken_by
     assert effects(house) == 0
-    assert idempotency.once(house, asked(), lambda: effect(house)) == (Replay(201, {}, b"effect-0"), False)
+    assert idempotency.once(house, asked(), lambda: effect(house)) == (Replay(201, b"effect-0"), False)
 
 
 def test_of_many_at_once_one_has_the_effect(house: House) -> None:

@@ -164,13 +164,81 @@ def test_runs_do_not_overlap_unless_they_may(house: House, ada: Principal, clock
     assert fire(house) == 2
 
 
-def test_a_zone_that_is_unknown_here_stops_nobody_else(house: House, ada: Principal, clock: FakeClock) -> None:
+def lose_zone(house: House, *names: str) -> None:
+    """Have schedules name a zone that this machine does not know, as one that another server made may."""
+    with house.db.write() as connection:
+        connection.execute(sa.update(table).where(table.c.name.in_(names)).values(time_zone="Mars/Olympus"))
+
+
+UNKNOWN = "time_zone: must be the name of a time zone, as in Europe/Berlin"
+
+
+def test_a_zone_that_is_unknown_here_stops_nobody_else(
+    house: House, ada: Principal, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("strange", "usual"):
         made = schedules.create(house, ada, **NIGHTLY | {"name": name})
-    with house.db.write() as connection:
-        connection.execute(sa.update(table).where(table.c.name == "strange").values(time_zone="Mars/Olympus"))
+    lose_zone(house, "strange")
     clock.now = made.next_at
-    assert (fire(house), fire(house)) == (1, 0)
+    assert (fire(house), fire(house), fire(house)) == (1, 0, 0)
+    # Said once, and shown where people look.
+    assert caplog.text.count(UNKNOWN) == 1
+    assert schedules.get(house, ada, name="strange").error == UNKNOWN
+    assert schedules.get(house, ada, name="usual").error is None
+    mended = schedules.update(house, ada, name="strange", time_zone="UTC")
+    assert (mended.error, times.show(mended.next_at)) == (None, "2026-01-02T02:30:00Z")
+
+
+def test_one_whose_zone_is_known_again_makes_up_for_what_it_missed(
+    house: House, ada: Principal, clock: FakeClock
+) -> None:
+    made = schedules.create(house, ada, **NIGHTLY)
+    lose_zone(house, "report")
+    clock.now = made.next_at
+    assert fire(house) == 0
+    with house.db.write() as connection:
+        connection.execute(sa.update(table).values(time_zone="Europe/Berlin"))
+    assert fire(house) == 1
+    ran = schedules.get(house, ada, name="report")
+    assert (ran.last_at, ran.error) == (made.next_at, None)
+
+
+def test_many_that_cannot_run_do_not_keep_the_others_waiting(house: House, ada: Principal, clock: FakeClock) -> None:
+    strange = [f"strange {number}" for number in range(100)]
+    for name in (*strange, "usual"):
+        made = schedules.create(house, ada, **NIGHTLY | {"name": name})
+    lose_zone(house, *strange)
+    clock.now = made.next_at
+    assert fire(house) + fire(house) == 1
+
+
+def test_one_that_cannot_run_is_paused_but_not_resumed(house: House, ada: Principal) -> None:
+    schedules.create(house, ada, **NIGHTLY)
+    lose_zone(house, "report")
+    assert schedules.update(house, ada, name="report", paused=True).paused_at is not None
+    assert refusal(lambda: schedules.update(house, ada, name="report", paused=False)) == (Kind.INVALID, UNKNOWN)
+
+
+@SQLITE
+def test_the_run_that_makes_up_for_a_long_silence_is_the_last_one(
+    house: House, ada: Principal, clock: FakeClock
+) -> None:
+    schedules.create(house, ada, name="often", workflow="echo", cron="* * * * *")
+    schedules.create(house, ada, name="now", workflow="echo", cron="* * * * *", missed="skip")
+    clock.advance(30 * 86_400)
+    assert fire(house) == 2
+    for name in ("often", "now"):
+        assert schedules.get(house, ada, name=name).last_at == clock.now
+
+
+def test_runs_that_are_left_out_are_counted(house: House, ada: Principal, clock: FakeClock) -> None:
+    schedules.create(house, ada, **NIGHTLY, missed="all")
+    clock.advance(5 * 86_400)
+    assert fire(house) == 1
+    assert schedules.get(house, ada, name="report").skipped == 4
+    clock.advance(2 * 86_400)
+    assert fire(house) == 0
+    assert schedules.get(house, ada, name="report").skipped == 6
 
 
 def test_a_pause_is_no_silence(house: House, ada: Principal, clock: FakeClock) -> None:

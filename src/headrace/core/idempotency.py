@@ -6,9 +6,8 @@ the two nobody knows what happened, and the key is refused.
 """
 
 import hashlib
-import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 import sqlalchemy as sa
@@ -44,7 +43,6 @@ class Replay(msgspec.Struct, frozen=True):
     """The first answer."""
 
     status: int
-    headers: Mapping[str, str]
     body: bytes
 
 
@@ -136,7 +134,7 @@ def _begun(house: House, connection: sa.Connection, asked: Asked, *, lone: bool 
         if first.created_at <= now - STARTED_US:
             raise Refusal(Kind.CONFLICT, UNKNOWN)
         raise Refusal(Kind.CONFLICT, RUNNING, retry_after=RETRY_SECONDS)
-    return Replay(first.status, json.loads(first.headers), first.body)
+    return Replay(first.status, first.body)
 
 
 def finish(house: House, ticket: Ticket, answer: Replay) -> None:
@@ -147,7 +145,7 @@ def finish(house: House, ticket: Ticket, answer: Replay) -> None:
 
 
 def _keep(connection: sa.Connection, ticket: Ticket, answer: Replay) -> None:
-    values = {"is_done": 1, "status": answer.status, "headers": json.dumps(dict(answer.headers)), "body": answer.body}
+    values = {"is_done": 1, "status": answer.status, "body": answer.body}
     connection.execute(sa.update(idempotency).where(idempotency.c.id == ticket.id).values(values))
 
 

@@ -29,7 +29,7 @@ async def once(call: Call, place: str, run: Callable[[], Answer], *, beyond: boo
 
     def work() -> Replay:
         made = run()
-        return Replay(made.status, {}, made.body)
+        return Replay(made.status, made.body)
 
     found, again = await within(call, idempotency.once, call.house, asked, work)
     return _given(call, found, again=again)
@@ -42,7 +42,7 @@ def once_here(call: Call, place: str, kind: type[T], run: Callable[[], T]) -> T:
         return run()
 
     def work() -> Replay:
-        return Replay(0, {}, msgspec.json.encode(run()))
+        return Replay(0, msgspec.json.encode(run()))
 
     found, again = idempotency.once(call.house, asked, work)
     return msgspec.json.decode(_given(call, found, again=again).body, type=kind)
@@ -69,7 +69,7 @@ async def once_beyond(
     except BaseException:  # Whatever it was, it came to nothing, and the key must not stay taken.
         await asyncio.to_thread(idempotency.drop, call.house, begun)
         raise
-    await asyncio.to_thread(idempotency.finish, call.house, begun, Replay(answer.status, {}, answer.body))
+    await asyncio.to_thread(idempotency.finish, call.house, begun, Replay(answer.status, answer.body))
     return answer
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from headrace.kit.database import Database
 
-HEAD = "0011"
+HEAD = "0012"
 # Any number that no other program uses on the same database.
 ADVISORY_LOCK = 4_871_220_517
 

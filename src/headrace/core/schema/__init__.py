@@ -261,7 +261,6 @@ idempotency = sa.Table(
     column("request_sha256", sa.LargeBinary),
     column("is_done", Flag),
     maybe("status", sa.Integer),
-    maybe("headers", Json),
     maybe("body", sa.LargeBinary),
     column("created_at", Time),
     sa.UniqueConstraint("organization_id", "principal", "method", "route", "key"),

@@ -12,6 +12,7 @@ customers = sa.Table(
     column("organization_id", Id, sa.ForeignKey("organizations.id")),
     column("provider", sa.String(16)),
     column("external_id", sa.String(255)),
+    maybe("answers", sa.Integer),
     column("created_at", Time),
     sa.UniqueConstraint("organization_id", "provider"),
     sa.UniqueConstraint("external_id"),

@@ -43,6 +43,7 @@ workflow_schedules = sa.Table(
     maybe("last_at", Time),
     maybe("last_job_id", Id),
     column("skipped", sa.BigInteger),
+    maybe("error", sa.Text),
     maybe("created_by", Id, sa.ForeignKey("accounts.id")),
     column("created_at", Time),
     column("updated_at", Time),

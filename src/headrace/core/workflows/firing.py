@@ -1,6 +1,7 @@
 """Firing: what schedules are due is started. `app.py` has the process that leads do it once a second."""
 
 import logging
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,7 +22,12 @@ AT_ONCE = 100
 def fire(house: House) -> int:
     """Start what schedules are due. Returns how many jobs that were; the same run is never started twice."""
     now = house.clock()
-    due = sa.select(*SHOWN).where(table.c.next_at <= now, table.c.paused_at.is_(None)).order_by(table.c.next_at)
+    # Those that cannot run come last: they are asked again each time, and must not keep the others waiting.
+    due = (
+        sa.select(*SHOWN)
+        .where(table.c.next_at <= now, table.c.paused_at.is_(None))
+        .order_by(table.c.error.is_not(None), table.c.next_at)
+    )
     with house.db.read() as connection:
         if connection.execute(due.limit(1)).first() is None:
             return 0
@@ -31,22 +37,30 @@ def fire(house: House) -> int:
 
 
 def _fire(house: House, connection: sa.Connection, schedule: Schedule, now: int) -> int:
+    mine = sa.update(table).where(table.c.id == schedule.id)
     try:
-        runs, next_at = cron.due(schedule.cron, schedule.time_zone, schedule.next_at, now, schedule.missed)
+        runs, values = _run(house, connection, schedule, now)
     except Refusal as refusal:  # A time zone that this machine does not know must not stop the others.
-        log.warning("The schedule %d does not run here: %s", schedule.id, refusal.text)
+        if refusal.text != schedule.error:
+            log.warning("The schedule %d does not run here: %s", schedule.id, refusal.text)
+            connection.execute(mine.values(error=refusal.text))
         return 0
-    skipped = 0
+    connection.execute(mine.values(values))
+    return runs
+
+
+def _run(house: House, connection: sa.Connection, schedule: Schedule, now: int) -> tuple[int, dict[str, Any]]:
+    """Start what is due; return how many jobs that were, and what is then to be written of the schedule."""
+    runs, next_at = cron.due(schedule.cron, schedule.time_zone, schedule.next_at, now, schedule.missed)
+    left_out = 0
     if schedule.overlap == "skip" and runs:
-        runs = runs[-1:]
-        if schedule.last_job_id is not None and jobs.is_live(connection, schedule.last_job_id):
-            runs, skipped = [], 1
-    values = {"next_at": next_at, "skipped": schedule.skipped + skipped}
-    for at in runs:
+        is_live = schedule.last_job_id is not None and jobs.is_live(connection, schedule.last_job_id)
+        left_out = len(runs) if is_live else len(runs) - 1
+    values = {"next_at": next_at, "skipped": schedule.skipped + left_out, "error": None}
+    for at in runs[left_out:]:
         job = starting.enqueue(house, connection, _order(schedule, at))
         values |= {"last_at": at, "last_job_id": job.id}
-    connection.execute(sa.update(table).where(table.c.id == schedule.id).values(values))
-    return len(runs)
+    return len(runs) - left_out, values
 
 
 def _order(schedule: Schedule, at: int) -> Order:

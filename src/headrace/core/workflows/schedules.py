@@ -34,6 +34,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """One schedule; times in microseconds. `last_job_id` is the job of the run at `last_at`.
 
+    `error`: why nothing is started although it is due, as a time zone that the server does not know.
+
     `missed`: what was due while no server ran is made up for once, not at all (later than a minute), or all of it (up
     to 100). `overlap`: whether a run is left out while the job of the one before is not over; `skipped` counts these.
     """
@@ -53,6 +55,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     last_at: int | None
     last_job_id: int | None
     skipped: int
+    error: str | None
     created_by: int | None
     created_at: int
     updated_at: int
@@ -148,12 +151,14 @@ def update(
         found, now = _one(connection, who, name), house.clock()
         if paused is not None and rules.flag(paused, "paused") is (found.paused_at is None):
             values["paused_at"] = now if paused else None
-        if values.keys() & {"cron", "time_zone", "paused_at"}:
+        # One that is paused needs no next time: it may be one that has none here.
+        resumed = "paused_at" in values and values["paused_at"] is None
+        if resumed or values.keys() & {"cron", "time_zone"}:
             expression, zone = values.get("cron", found.cron), values.get("time_zone", found.time_zone)
-            values["next_at"] = times.following(expression, zone, now)
+            values |= {"next_at": times.following(expression, zone, now), "error": None}
         changed = sa.update(table).where(table.c.id == found.id).values(values | {"updated_at": now}).returning(*SHOWN)
         row = schedule_of(connection.execute(changed).mappings().one())
-        facts = {"changed": sorted(values.keys() - {"next_at"})}
+        facts = {"changed": sorted(values.keys() - {"next_at", "error"})}
         audit.record(connection, house, who, "workflow:schedule:changed", target=f"schedule:{row.id}", data=facts)
     return row
 

@@ -52,7 +52,10 @@ class ScheduleChange(ScheduleFields, kw_only=True, forbid_unknown_fields=True):
 
 
 class ScheduleOut(msgspec.Struct, kw_only=True):
-    """`last_job_id` is the job of the run at `last_at`; `skipped` counts runs that would have overlapped."""
+    """`last_job_id` is the job of the run at `last_at`; `skipped` counts runs that would have overlapped.
+
+    `error`: why nothing is started although it is due.
+    """
 
     name: str
     workflow: str
@@ -67,6 +70,7 @@ class ScheduleOut(msgspec.Struct, kw_only=True):
     last_at: Time | None
     last_job_id: int | None
     skipped: int
+    error: str | None
     created_at: Time
     updated_at: Time
 
