@@ -51,6 +51,10 @@ def test_texts_are_read(variable: str, text: str, name: str, value: Any) -> None
             {"HEADRACE_DAILY_QUOTA": "-1"},
             "HEADRACE_DAILY_QUOTA must be a whole number from 1000 to 1000000000000000, and is '-1'",
         ),
+        (
+            {"HEADRACE_DISK_REFUSE_PERCENT": "5"},
+            "HEADRACE_DISK_REFUSE_PERCENT must be a whole number from 6 to 100, and is '5'",
+        ),
         ({"HEADRACE_OPEN": "maybe"}, "HEADRACE_OPEN must be true or false, and is 'maybe'"),
         (
             {"HEADRACE_LOG_LEVEL": "loud"},

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from headrace.core import billing
+from headrace.core.billing import events as billing_events
 from headrace.core.billing import remote
 from headrace.core.house import House
 from headrace.core.identity import organizations
@@ -22,6 +23,7 @@ from headrace.kit.passwords import Passwords
 from tests.conftest import SECRET, FakeClock, SignUp, Unused
 from tests.providers.fake import Fake, Said, serving
 from tests.providers.stripe import KEY, Stripe, error, form
+from tests.providers.stripe import subscription as stripe_subscription
 
 BASE = "https://headrace.example"
 URLS = {"success_url": "https://app.example.com/success", "cancel_url": "https://app.example.com/cancel"}
@@ -136,6 +138,45 @@ def test_a_subscription(world: World) -> None:
     assert paths == ["/v1/customers", "/v1/payment_methods/pm_123/attach", "/v1/subscriptions"]
     ending = billing.cancel(world.house, world.ada, subscription_id=made.id)
     assert (ending.cancel_at_period_end, ending.status, ending.plan) == (True, "active", "pro")
+
+
+def subscribe(world: World, plan: str = "pro", method: str = "pm_123") -> billing.Subscription:
+    return billing.subscribe(world.house, world.ada, plan=plan, payment_method_id=method)
+
+
+def keys_of_subscriptions(fake: Fake) -> list[str]:
+    return [asked.headers["idempotency-key"] for asked in fake.take() if asked.path == "/v1/subscriptions"]
+
+
+def test_a_subscription_whose_answer_was_lost_is_made_once(world: World) -> None:
+    attached, lost = Said(200, {"id": "pm_123", "object": "payment_method"}), error(500, "Try again", "api_error")
+    billing.customer(world.house, world.ada)
+    world.fake.plan(attached, lost, lost)
+    assert refused(lambda: subscribe(world)).kind is Kind.UNAVAILABLE
+    subscribe(world)
+    first = keys_of_subscriptions(world.fake)
+    assert (len(first), len(set(first))) == (3, 1)
+
+
+@pytest.mark.parametrize("status", [400, 402])
+def test_what_was_refused_is_asked_for_anew(world: World, status: int) -> None:
+    attached = Said(200, {"id": "pm_123", "object": "payment_method"})
+    billing.customer(world.house, world.ada)
+    world.fake.plan(attached, error(status, "Your card was declined.", "card_error", code="card_declined"))
+    assert refused(lambda: subscribe(world)).text == "Your card was declined."
+    assert subscribe(world).status == "active"
+    assert len(set(keys_of_subscriptions(world.fake))) == 2
+
+
+def test_who_subscribes_again_later_gets_another_subscription(world: World) -> None:
+    first = subscribe(world)
+    over = stripe_subscription(
+        str(first.external_id), "canceled", metadata={"organization_id": str(world.ada.organization_id)}
+    )
+    event = billing_events.made(world.house, "customer.subscription.deleted", over)
+    with world.house.db.write() as connection:
+        assert billing_events.apply(world.house, connection, event) == "applied"
+    assert subscribe(world).external_id != first.external_id
 
 
 def test_a_customer_is_made_once(world: World) -> None:

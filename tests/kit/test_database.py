@@ -1,13 +1,16 @@
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from headrace.kit import database
 from headrace.kit.database import Database, UnreachableError
 
 METADATA = sa.MetaData()
@@ -176,6 +179,20 @@ def test_an_address_nobody_answers_is_unreachable() -> None:
     with pytest.raises(UnreachableError), db.read():
         pass
     db.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db = Database.open(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        with ThreadPoolExecutor(1) as pool, pytest.raises(UnreachableError, match="timeout expired"):
+            pool.submit(count, db).result(20)
+        db.close()
+
+
+def test_an_address_may_have_its_own_patience() -> None:
+    urls = ("postgresql://u@h/d", "postgresql://u@h/d?connect_timeout=9")
+    assert [Database.open(url).engine.url.query["connect_timeout"] for url in urls] == ["5", "9"]
 
 
 def insert(number: int) -> Callable[[sa.Connection], int]:

@@ -317,7 +317,7 @@ def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "headrace.db").write_bytes(b"this is no database, but it is long enough to be read as one" * 20)
-    done = command("doctor", "--json", "--data", str(data), HEADRACE_DISK_REFUSE_PERCENT="1")
+    done = command("doctor", "--json", "--data", str(data), HEADRACE_DISK_REFUSE_PERCENT="6")
     failed = {json.loads(line)["what"] for line in done.stdout.splitlines() if json.loads(line)["state"] == "fail"}
     assert done.returncode == 1
     assert failed == {"disk", "metadata"}

@@ -33,6 +33,8 @@ PROGRESS_STEPS = 50_000
 INDEX_HEAD_BYTES = 48
 TIME = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 POOL, POOL_OVERFLOW, POOL_WAIT_SECONDS = 10, 20, 5
+# Of an address that names none, for each host that it names: a server that is cut off must not hold up its callers.
+CONNECT_SECONDS = 5
 # Submitted pieces of work that share one commit: more would let the first of them wait for long.
 GROUP = 200
 
@@ -155,6 +157,8 @@ class PostgresDatabase(Database):
 
     def __init__(self, address: str) -> None:
         url = sa.make_url(address).set(drivername="postgresql+psycopg")
+        if "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
         super().__init__(
             sa.create_engine(url, pool_size=POOL, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_WAIT_SECONDS), None
         )

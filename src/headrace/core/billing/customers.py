@@ -23,6 +23,12 @@ def require_biller(who: Principal, action: str) -> None:
         raise forbidden("Insufficient permissions")
 
 
+def answered(connection: sa.Connection, one: Customer) -> None:
+    """Note that the provider has said what came of a subscription: whoever asks now asks for another one."""
+    count = sa.func.coalesce(customers.c.answers, 0) + 1
+    connection.execute(sa.update(customers).where(customers.c.id == one.id).values(answers=count))
+
+
 def customer(house: House, who: Principal) -> Customer:
     """Return the organization's customer at the provider; made when it has none."""
     require_biller(who, "write")

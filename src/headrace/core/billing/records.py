@@ -42,10 +42,13 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """`answers` counts how often the provider has said what came of a subscription that was asked for."""
+
     id: int
     organization_id: int
     provider: str
     external_id: str
+    answers: int
     created_at: int
 
 
@@ -85,7 +88,8 @@ def checkout_of(row: sa.Row[Any]) -> Checkout:
 
 
 def customer_of(row: sa.Row[Any]) -> Customer:
-    return Customer(**{name: getattr(row, name) for name in Customer.__struct_fields__})
+    values = {name: getattr(row, name) for name in Customer.__struct_fields__}
+    return Customer(**values | {"answers": row.answers or 0})
 
 
 def subscription_of(row: sa.Row[Any]) -> Subscription:

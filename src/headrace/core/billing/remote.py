@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from headrace.core.billing.records import Checkout
+from headrace.core.billing.records import Checkout, Customer
 from headrace.core.house import House
 from headrace.core.refusals import Kind, Refusal, unavailable
 
@@ -75,17 +75,21 @@ def start(house: House, order: Checkout, *, price_id: str, customer: str | None)
     return str(made.id), str(made.url)
 
 
-def subscribe(house: House, *, organization_id: int, customer: str, plan: str, price_id: str, method: str) -> Any:
-    """Make a subscription that is paid by this method; return it as Stripe shows it."""
+def subscribe(house: House, customer: Customer, *, plan: str, price_id: str, method: str) -> Any:
+    """Make a subscription that is paid by this method; return it as Stripe shows it.
+
+    Until one is known to have been answered, the same again is the same one.
+    """
     sent: Any = {
-        "customer": customer,
+        "customer": customer.external_id,
         "items": [{"price": price_id}],
         "default_payment_method": method,
-        "metadata": {"organization_id": str(organization_id), "plan": plan},
+        "metadata": {"organization_id": str(customer.organization_id), "plan": plan},
     }
     client = house.part(Remote).client
-    _asked(house, lambda: client.v1.payment_methods.attach(method, {"customer": customer}))
-    made = _asked(house, lambda: client.v1.subscriptions.create(sent))
+    _asked(house, lambda: client.v1.payment_methods.attach(method, {"customer": customer.external_id}))
+    what = f"subscription/{customer.external_id}/{customer.answers}/{plan}/{price_id}/{method}"
+    made = _asked(house, lambda: client.v1.subscriptions.create(sent, _once(house, what)))
     return made.to_dict()
 
 

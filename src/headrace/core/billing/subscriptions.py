@@ -6,11 +6,11 @@ import sqlalchemy as sa
 
 from headrace.core import audit, rules
 from headrace.core.billing import effects, events, local, prices, remote
-from headrace.core.billing.customers import customer, require_biller
-from headrace.core.billing.records import GOOD, OVER, PLANS, Subscription, subscription_of
+from headrace.core.billing.customers import answered, customer, require_biller
+from headrace.core.billing.records import GOOD, OVER, PLANS, Customer, Subscription, subscription_of
 from headrace.core.house import House
 from headrace.core.principal import Principal
-from headrace.core.refusals import conflict, not_found
+from headrace.core.refusals import Kind, Refusal, conflict, not_found
 from headrace.core.schema.billing import subscriptions
 from headrace.kit.times import DAY
 
@@ -34,15 +34,15 @@ def subscribe(house: House, who: Principal, *, plan: Any, payment_method_id: Any
     if house.settings.billing == "local":
         return _ordered(house, who, chosen)
     price_id = prices.of_plan(house.settings, chosen)
-    about = remote.subscribe(
-        house,
-        organization_id=who.organization_id,
-        customer=known.external_id,
-        plan=chosen,
-        price_id=price_id,
-        method=method,
-    )
-    return _told(house, who, "created", about)
+    try:
+        about = remote.subscribe(house, known, plan=chosen, price_id=price_id, method=method)
+    except Refusal as refusal:
+        if refusal.kind is Kind.INVALID:
+            # A card that was declined may be good tomorrow; what is merely not known is asked for under the same key.
+            with house.db.write() as connection:
+                answered(connection, known)
+        raise
+    return _told(house, who, "created", about, known)
 
 
 def cancel(house: House, who: Principal, *, subscription_id: int) -> Subscription:
@@ -158,10 +158,12 @@ def _ordered(house: House, who: Principal, plan: str) -> Subscription:
         return _made(house, connection, who, external_id)
 
 
-def _told(house: House, who: Principal, word: str, about: Any) -> Subscription:
+def _told(house: House, who: Principal, word: str, about: Any, buyer: Customer | None = None) -> Subscription:
     """Write down what Stripe answered. Its own event says the same again, and that is what webhooks are told."""
     event = events.made(house, f"customer.subscription.{word}", about)
     with house.db.write() as connection:
+        if buyer is not None:
+            answered(connection, buyer)
         effects.written(house, connection, who.organization_id, event)
         return _made(house, connection, who, str(about["id"]))
 

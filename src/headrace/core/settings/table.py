@@ -385,7 +385,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("A segment is drained at this age.", "Events are searchable within a second.", 10, 60_000)
     ] = 500
     disk_refuse_percent: Annotated[
-        int, Rule("Ingest answers 503 when the disk is this full.", "The rest is for merges and backups.", 1, 100)
+        int,
+        Rule(
+            "Ingest answers 503 when the disk is this full, in percent; it goes on 5 points below.",
+            "The rest is for merges and backups.",
+            6,
+            100,
+        ),
     ] = 95
     query_seconds: Annotated[
         int, Rule("Longest time of one query.", "A runaway query must not hold the engine.", 1, 3_600)
