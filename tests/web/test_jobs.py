@@ -169,6 +169,7 @@ def test_hostile_text_is_inert(origin: Origin, visitor: Visitor, who: Principal,
         (1_500_000, "1.5 s"),
         (61_000_000, "1 min 1 s"),
         (3_720_000_000, "1 h 2 min"),
+        (50 * 3_600_000_000, "2 d 2 h"),
     ],
 )
 def test_durations(microseconds: int, text: str) -> None:

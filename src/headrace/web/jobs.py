@@ -64,6 +64,7 @@ def list_all(call: Call) -> Answer:
         kind=kind,
         kinds=kinds,
         counts=jobs.counts(call.house, call.who),
+        held=jobs.paused(call.house, call.who),
         name=name,
         older=forms.address("/ui/jobs", **kept, before=str(found.before)) if found.before else "",
         newest=forms.address("/ui/jobs", **kept) if before else "",
@@ -122,15 +123,18 @@ def line(call: Call, job: Job, note: WaitingFor | None) -> Line:
 
 
 def duration(microseconds: int) -> str:
-    """A length of time as people read it, in the largest unit that fits."""
+    """A length of time as people read it, in the two largest units that fit."""
     milliseconds = max(0, microseconds) // times.MILLISECOND
     if milliseconds < THOUSAND:
         return f"{milliseconds} ms"
     seconds = milliseconds // THOUSAND
-    if seconds < 60:  # noqa: PLR2004  Seconds of a minute, as below minutes of an hour.
+    if seconds < 60:  # noqa: PLR2004  Seconds of a minute, as below minutes of an hour and hours of two days.
         return f"{milliseconds / THOUSAND:.1f} s"
     minutes, rest = divmod(seconds, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004
 
 
 def since(call: Call, moment: int) -> str:

@@ -20,8 +20,10 @@ from headrace.web import (
     keys,
     logs,
     patterns,
+    pauses,
     people,
     projects,
+    schedules,
     searches,
     webhooks,
     workflows,
@@ -61,6 +63,8 @@ def door() -> Door:
         jobs,
         webhooks,
         workflows,
+        schedules,
+        pauses,
         audit,
     )
     open_to_all = Terms(limited=False)

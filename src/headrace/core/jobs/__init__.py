@@ -12,6 +12,7 @@ from headrace.core.jobs.outcome import Progress
 from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, lease
 from headrace.core.jobs.reading import (
     Failure,
+    Standing,
     by_token,
     counts,
     created_since,
@@ -19,6 +20,7 @@ from headrace.core.jobs.reading import (
     get,
     is_live,
     list_all,
+    standings,
     tallied,
 )
 from headrace.core.jobs.record import (
@@ -62,6 +64,7 @@ __all__ = [
     "Pause",
     "Progress",
     "Retry",
+    "Standing",
     "anything",
     "by_token",
     "cancel",
@@ -82,6 +85,7 @@ __all__ = [
     "paused",
     "resume",
     "retry",
+    "standings",
     "submit",
     "tallied",
     "watch",

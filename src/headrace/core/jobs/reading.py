@@ -1,6 +1,7 @@
 """Questions about jobs: one, a page of them, and how many there are. Each sees the caller's organization alone."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +50,24 @@ def failures(house: House, who: Principal, *, job_id: int) -> list[Failure]:
     if found is None:
         raise not_found(UNSEEN)
     return msgspec.json.decode(found[0] or b"[]", type=list[Failure])
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a job is, in a word, and why where it failed."""
+
+    id: int
+    state: str
+    error: str | None
+
+
+def standings(house: House, who: Principal, *, job_ids: Sequence[int]) -> dict[int, Standing]:
+    """Return how these jobs of the organization are, by id, without what they hold; what is deleted is not there."""
+    rules.require(who, "jobs", "read")
+    query = sa.select(TABLE.c.id, TABLE.c.state, TABLE.c.error).where(
+        TABLE.c.id.in_(job_ids), TABLE.c.organization_id == who.organization_id
+    )
+    with house.db.read() as connection:
+        return {row.id: Standing(*row) for row in connection.execute(query)}
 
 
 def is_live(connection: sa.Connection, job_id: int) -> bool:
