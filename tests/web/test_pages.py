@@ -136,10 +136,10 @@ def test_headers_of_every_page(visitor: Visitor) -> None:
 def test_a_page_loads_what_it_uses(visitor: Visitor) -> None:
     used = {
         "/ui/projects": [],
-        f"{PROJECT}/logs": ["plots", "explorer"],
-        f"{PROJECT}/logs?q=level:": ["plots", "explorer"],
-        f"{PROJECT}/patterns": ["plots", "explorer"],
-        f"{PROJECT}/differences": ["plots", "explorer"],
+        f"{PROJECT}/logs": ["plots", "explorer", "box", "live"],
+        f"{PROJECT}/logs?q=level:": ["plots", "explorer", "box", "live"],
+        f"{PROJECT}/patterns": ["plots", "explorer", "box", "live"],
+        f"{PROJECT}/differences": ["plots", "explorer", "box", "live"],
         f"{PROJECT}/errors": ["errors"],
         f"{PROJECT}/alerts": [],
         f"{PROJECT}/alerts/new": ["plots", "charts"],

@@ -25,6 +25,11 @@ PAGE = 100
 MOST_ROWS = 5_000
 LINES_AROUND = 20
 MOST_OFFERED = 12
+# A page asks whether something newer came: at first every few seconds, later seldom, and not forever. Seconds.
+FIRST_DELAY, LATER_DELAY = 5, 30
+FIRST_ASKS, MOST_ASKS = 24, 500
+# Of a search that finds nothing so many terms are tried without.
+MOST_WITHOUT = 6
 # The beginning of a value in the search box: name, colon, what was typed of it.
 VALUE_BEGUN = re.compile(
     r"(?P<minus>-?)(?P<name>(?:[^\W\d]|@)(?:[\w.@/$-]|\\.)*):\(?\"?(?P<begun>[^\s()\"]*)", re.DOTALL
@@ -45,8 +50,36 @@ def show(call: Call, slug: str) -> Answer:
         event=_event(call, seen) if seen.event else None,
         histogram=_histogram(call, seen) if seen.plain else None,
         facets=_facets(call, seen) if seen.plain else None,
+        **_newer(call, seen, cursor),
         **_rows(call, seen, cursor, 0),
     )
+
+
+def newer(call: Call, slug: str) -> Answer:
+    """Say how many events of the view have arrived since it was shown; asked again and again."""
+    seen = _understood(call, slug)
+    given = forms.query(call)
+    since = forms.number(given.get("since", ""), times.LAST)
+    asked = forms.number(given.get("asked", ""), MOST_ASKS)
+    filters = msgspec.structs.replace(seen.filters, received_from=since + 1)
+    rows = _count(call, seen, filters)
+    return fragment("newer.html", view=seen, rows=rows, **_asks(seen, since, asked + 1))
+
+
+def _newer(call: Call, seen: View, cursor: str | None) -> dict[str, Any]:
+    """Return what the first page of a period that goes on needs to notice what arrives; live mode shows it anyway."""
+    goes_on = bool(seen.period.name) and not seen.live and not cursor
+    return {"follows": goes_on, "rows": 0, **_asks(seen, call.house.clock(), 0)}
+
+
+def _asks(seen: View, since: int, asked: int) -> dict[str, Any]:
+    part = seen.url("/newer", since=str(since), asked=str(asked)) if asked < MOST_ASKS else ""
+    return {"part": part, "delay": FIRST_DELAY if asked < FIRST_ASKS else LATER_DELAY}
+
+
+def _count(call: Call, seen: View, filters: Filters) -> int:
+    found = events.counts(call.house, call.who, project_id=seen.project.project_id, filters=filters, by="level")
+    return sum(rows for _, rows in found)
 
 
 def rows(call: Call, slug: str) -> Answer:
@@ -159,7 +192,22 @@ def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, 
         "onwards": onwards,
         "total_before": before,
         "nearest": None if found.rows or before or cursor else _nearest(call, seen),
+        "without": [] if found.rows or before or cursor else _without(call, seen),
     }
+
+
+def _without(call: Call, seen: View) -> list[tuple[str, int, str]]:
+    """Return the terms without which a search that finds nothing finds something: how much, and where to see it."""
+    terms = query.terms(seen.search)
+    if not 1 < len(terms) <= MOST_WITHOUT:
+        return []
+    found = []
+    for place, term in enumerate(terms):
+        search = query.replaced(seen.search, place)
+        rows = _count(call, seen, msgspec.structs.replace(seen.filters, query=search))
+        if rows:
+            found.append((term, rows, seen.url(search=search)))
+    return found
 
 
 def _nearest(call: Call, seen: View) -> dict[str, str] | None:
@@ -233,6 +281,7 @@ def _whole(seen: View, row: EventRow) -> dict[str, Any]:
 ROUTES = (
     route("GET", "/ui/projects/{slug}/logs", show),
     route("GET", "/ui/projects/{slug}/logs/rows", rows),
+    route("GET", "/ui/projects/{slug}/logs/newer", newer),
     route("GET", "/ui/projects/{slug}/logs/histogram", histogram),
     route("GET", "/ui/projects/{slug}/logs/facets", facet_list),
     route("GET", "/ui/projects/{slug}/logs/values", values),

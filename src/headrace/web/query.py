@@ -19,6 +19,8 @@ QUOTED = re.compile(r'"(?:[^"\\]|\\["\\]|\\(?!["\\]))*"')
 BARE = re.compile(r'(?!\S*\.\.)[^\s()"*\\<>\[{][^\s()"*\\]*')
 VALUE = re.compile(f"{QUOTED.pattern}|{BARE.pattern}")
 GROUP = re.compile(rf"\((?P<inside>(?:{VALUE.pattern})(?: OR (?:{VALUE.pattern}))*)\)")
+# A word or a phrase, as people type them: what is looked for in the message.
+WORDS_ONLY = re.compile(rf'{QUOTED.pattern}|[^\s():"\\-][^\s():"\\]*')
 SPACE = " \t\n\r\x0b\x0c\u00a0\u3000"
 LONGEST_PHRASE = 200
 # Of a pattern: enough to tell it from others.
@@ -134,6 +136,29 @@ def added(text: str, term: str) -> str:
     """Add one more condition; the same one twice stays one."""
     kept = terms(text)
     return " ".join(kept if term in kept else [*kept, term])
+
+
+def conditions(text: str) -> list[tuple[int, str]]:
+    """Return the terms that are more than free text, each with its place among all: fields, alternatives, NOT."""
+    found = enumerate(terms(text))
+    return [(at, one) for at, one in found if not WORDS_ONLY.fullmatch(one)]
+
+
+def excludes(term: str) -> bool:
+    return term.startswith(("-", "NOT "))
+
+
+def flipped(term: str) -> str:
+    """Turn a term around: what it asks for is left out, what it leaves out is asked for."""
+    if term.startswith("NOT "):
+        return term[len("NOT ") :]
+    return term[1:] if term.startswith("-") else f"-{term}" if readable(f"-{term}") else f"NOT {term}"
+
+
+def replaced(text: str, place: int, *terms_: str) -> str:
+    """Return the search with other terms, or none, in place of one."""
+    kept = terms(text)
+    return " ".join([*kept[:place], *terms_, *kept[place + 1 :]])
 
 
 def of_pattern(template: str) -> str:

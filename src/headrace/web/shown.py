@@ -45,6 +45,7 @@ class Line(msgspec.Struct, frozen=True):
 
     id: str
     ts: int
+    iso: str
     level: str
     service: str
     message: list[Piece]
@@ -68,6 +69,7 @@ def line(view: View, row: EventRow, words: re.Pattern[str] | None) -> Line:
     return Line(
         id=log_id,
         ts=row.ts,
+        iso=times.show(row.ts),
         level=row.level,
         service=hostile.line(row.service or ""),
         message=hostile.pieces(hostile.line(said(row)), words),

@@ -29,6 +29,15 @@ class Complaint(NamedTuple):
     after: str
 
 
+class Pill(NamedTuple):
+    """A condition of the search, with the addresses without it and with its opposite."""
+
+    text: str
+    excludes: bool
+    flipped: str
+    dropped: str
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """`node` is the search understood; None when it cannot be, and then `problem` says where and why."""
 
@@ -66,6 +75,26 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> re.Pattern[str] | None:
         return None if self.node is None else hostile.words(self.node)
+
+    @property
+    def pills(self) -> list[Pill]:
+        """The conditions of the search; free text stays in the box alone."""
+        return [] if self.node is None else [self._pill(at, term) for at, term in query.conditions(self.search)]
+
+    def _pill(self, at: int, term: str) -> Pill:
+        turned = query.replaced(self.search, at, query.flipped(term))
+        return Pill(
+            hostile.line(term),
+            query.excludes(term),
+            self.url(search=turned),
+            self.url(search=query.replaced(self.search, at)),
+        )
+
+    @property
+    def fixed(self) -> str:
+        """Return the address of this view as it is now: with the ends of its period."""
+        ended = msgspec.structs.replace(self, period=self.period._replace(name=""), live=False)
+        return ended.url(event=self.event)
 
     def url(self, part: str = "", *, search: str | None = None, **more: str | None) -> str:
         """Return the address of this view, or of a part of it, with another search or other parameters."""

@@ -16,7 +16,7 @@
     plotted(box, [starts, counts], {
       x: [starts[0], end],
       y: [0, most * 1.04],
-      axes: axes(end - starts[0], most),
+      axes: axes(() => end - starts[0], () => most),
       series: [{}, { fill: colour("accent"), width: 0, paths: uPlot.paths.bars({ size: [1, 60, 1], align: 1 }), points: { show: false } }],
       hooks: { setCursor: [tell] },
     });

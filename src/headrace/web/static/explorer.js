@@ -1,18 +1,26 @@
-// The log explorer beyond plain HTML: the histogram and its brush, completion, stepping through events.
+// The log explorer beyond plain HTML: the histogram and its brush, stepping through events, what is done with one.
 "use strict";
+
+const eventRows = () => [...document.querySelectorAll("#events tbody tr[data-id]")];
+
+// What live mode needs of the rest.
+const explorer = {};
 
 (() => {
   const LEVELS = ["debug", "info", "warning", "error", "critical"];
+  const narrow = () => matchMedia("(max-width: 820px)").matches;
   const UTC = (seconds) => new Date(seconds * 1000).toISOString();
   let plot = null;
+  let around = false;  // The event that opens next shows what is around it.
 
   // -- period ----------------------------------------------------------------------------------------------------
 
   function choose(from, to) {
     const form = $("#search");
     for (const radio of form.querySelectorAll("[name=period]")) radio.checked = false;
-    form.elements.from.value = moment(from);
-    form.elements.to.value = moment(to);
+    // With their zone: an hour that a clock shows twice is one.
+    form.elements.from.value = UTC(from);
+    form.elements.to.value = UTC(to);
     form.requestSubmit();
   }
 
@@ -37,8 +45,8 @@
 
   function bars(u, index, first, last) {
     const path = new Path2D();
-    const [times, rows, below] = [u.data[0], u.data[index], u.below[index]];
-    const wide = u.valToPos(times[0] + u.width_s, "x", true) - u.valToPos(times[0], "x", true);
+    const [times, rows, below] = [u.data[0], u.data[index], shape.below[index]];
+    const wide = u.valToPos(times[0] + shape.data.width, "x", true) - u.valToPos(times[0], "x", true);
     const gap = wide > 4 ? Math.max(1, Math.round(wide * 0.12)) : 0;
     for (let i = first; i <= last; i += 1) {
       const count = rows[i] - below[i];
@@ -50,12 +58,11 @@
     return { fill: path, stroke: null };
   }
 
-  function draw() {
-    plot = null;
-    const place = $("[data-histogram]");
-    if (!place || !window.uPlot) return;
-    const data = JSON.parse(place.dataset.histogram);
-    if (!data.starts.length) return;
+  // What is drawn, as arrays that a plot keeps: new counts are put into them.
+  const ends = { x: [0, 1], y: [0, 1] };
+  let shape = null;
+
+  function stack(data) {
     const sums = data.starts.map(() => 0);
     const stacked = [];
     const below = [null];
@@ -64,21 +71,41 @@
       data.series[level].forEach((rows, i) => { sums[i] += rows; });
       stacked.push([...sums]);
     }
-    const end = data.starts[data.starts.length - 1] + data.width;
     const most = Math.max(1, ...sums);
-    plot = plotted($(".plot", place), [data.starts, ...stacked], {
-      x: [data.starts[0], end],
-      y: [0, most * 1.04],
+    [ends.x[0], ends.x[1]] = [data.starts[0], data.starts[data.starts.length - 1] + data.width];
+    ends.y[1] = most * 1.04;
+    shape = { data, below, most };
+    return [data.starts, ...stacked];
+  }
+
+  function draw() {
+    const place = $("[data-histogram]");
+    const data = place && window.uPlot ? JSON.parse(place.dataset.histogram) : null;
+    if (!data || !data.starts.length) {
+      plot = null;
+      return;
+    }
+    const columns = stack(data);
+    plot = plotted($(".plot", place), columns, {
+      ...ends,
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-      axes: axes(end - data.starts[0], most),
+      axes: axes(() => ends.x[1] - ends.x[0], () => shape.most),
       series: [{}, ...LEVELS.map((level) => ({ label: level, fill: colour(level), paths: bars, points: { show: false } }))],
       hooks: {
-        init: [(u) => { u.below = below; u.width_s = data.width; }],
-        setCursor: [(u) => tell(u, data)],
+        setCursor: [(u) => tell(u, shape.data)],
         setSelect: [(u) => brush(u)],
       },
     });
-    plot.over.addEventListener("click", (event) => pick(event, data));
+    plot.over.addEventListener("click", (event) => pick(event, shape.data));
+  }
+
+  // Put new counts into the plot that stands: no flicker, and the cursor stays where it is.
+  function redraw(counts) {
+    const place = $("[data-histogram]");
+    place.dataset.histogram = counts;
+    const data = JSON.parse(counts);
+    if (!plot || !place.contains(plot.root) || !data.starts.length) draw();
+    else plot.setData(stack(data));
   }
 
   function at(left, data) {
@@ -127,104 +154,9 @@
     }
   }
 
-  // -- completion ------------------------------------------------------------------------------------------------
-
-  const SPACE = /[\s(]/;
-  let asked = 0;
-  const offers = () => [...document.querySelectorAll("#offers li")];
-
-  function word(input) {
-    const end = input.selectionStart;
-    let start = end;
-    while (start > 0 && !SPACE.test(input.value[start - 1])) start -= 1;
-    return [start, end];
-  }
-
-  function hide() {
-    asked += 1;
-    const list = $("#offers");
-    if (!list) return;
-    list.hidden = true;
-    list.replaceChildren();
-    $("#q").setAttribute("aria-expanded", "false");
-  }
-
-  async function offer(input) {
-    const [start, end] = word(input);
-    const text = input.value.slice(start, end);
-    const number = (asked += 1);
-    if (text.length < 1 || text.startsWith('"')) {
-      hide();
-      return;
-    }
-    const query = new URLSearchParams(location.search);
-    const kept = new URLSearchParams({ text });
-    for (const name of ["period", "from", "to"]) if (query.get(name)) kept.set(name, query.get(name));
-    const answer = await fetch(`${input.dataset.completion}?${kept}`, { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (!answer || !answer.ok || number !== asked) return;
-    const list = $("#offers");
-    list.innerHTML = await answer.text();
-    const useful = offers().filter((one) => one.dataset.text !== text);
-    list.hidden = useful.length === 0;
-    input.setAttribute("aria-expanded", String(!list.hidden));
-  }
-
-  function take(input, item) {
-    const [start, end] = word(input);
-    const text = item.dataset.text;
-    const tail = text.endsWith(":") ? "" : " ";
-    input.setRangeText(text + tail, start, end, "end");
-    hide();
-    if (text.endsWith(":")) offer(input);
-    input.focus();
-  }
-
-  function move(step) {
-    const all = offers();
-    if (!all.length) return;
-    const now = all.findIndex((one) => one.getAttribute("aria-selected") === "true");
-    const next = (now + step + all.length) % all.length;
-    all.forEach((one, i) => one.setAttribute("aria-selected", String(i === next)));
-    $("#q").setAttribute("aria-activedescendant", all[next].id);
-  }
-
-  document.addEventListener("input", (event) => {
-    if (event.target.id !== "q") return;
-    clearTimeout(offer.timer);
-    offer.timer = setTimeout(() => offer(event.target), 120);
-  });
-  document.addEventListener("mousedown", (event) => {
-    const item = event.target.closest("#offers li");
-    if (!item) return;
-    event.preventDefault();
-    take($("#q"), item);
-  });
-  document.addEventListener("focusout", (event) => { if (event.target.id === "q") hide(); });
-  document.addEventListener("submit", (event) => { if (event.target.id === "search") hide(); });
-
-  function inBox(event) {
-    const input = event.target;
-    const open = !$("#offers").hidden;
-    const chosen = offers().find((one) => one.getAttribute("aria-selected") === "true");
-    if (event.key === "Escape") {
-      if (open) hide();
-      else input.blur();
-    } else if (open && event.key === "ArrowDown") move(1);
-    else if (open && event.key === "ArrowUp") move(-1);
-    else if (open && event.key === "Tab" && offers().length) take(input, chosen || offers()[0]);
-    else if (open && event.key === "Enter" && chosen && !event.ctrlKey) take(input, chosen);
-    else if (event.key === "Enter") {
-      clearTimeout(offer.timer);
-      hide();
-      if (event.ctrlKey || event.metaKey) input.form.requestSubmit();
-      return;
-    } else return;
-    event.preventDefault();
-  }
-
   // -- events ----------------------------------------------------------------------------------------------------
 
-  const rows = () => [...document.querySelectorAll("#events tbody tr[data-id]")];
+  const rows = eventRows;
 
   function mark(row) {
     for (const one of document.querySelectorAll("#events tr.here")) one.classList.remove("here");
@@ -275,10 +207,6 @@
   document.addEventListener("keydown", (event) => {
     if (!$("#explorer")) return;
     if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && !$("dialog[open]")) withControl(event);
-    if (event.target.id === "q") {
-      inBox(event);
-      return;
-    }
     if (event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!singleKeys() && event.key !== "Escape") return;
     const acts = {
@@ -290,12 +218,11 @@
       ArrowDown: () => step(1),
       ArrowUp: () => step(-1),
       Escape: close,
-      " ": () => { if (source) pause(); },
       f: whole,
+      w: () => wrap(true),
     };
     if (event.key === "Escape" && $("details.menu[open]")) return;
     const act = acts[event.key];
-    if (event.key === " " && (!source || event.target.closest("a, button, summary"))) return;
     if (!act || (event.key.startsWith("Arrow") && !$("#events tr.here"))) return;
     event.preventDefault();
     act();
@@ -327,13 +254,70 @@
     else if (chart && chart.requestFullscreen) chart.requestFullscreen();
   }
 
+  // How this browser likes it: long lines whole, and the fields beside the list or folded away.
+  const WRAPPED = "headrace-wrapped";
+  const RAIL = "headrace-rail";
+
+  function wrap(turned) {
+    const on = (localStorage.getItem(WRAPPED) === "on") !== turned;
+    if (turned) localStorage.setItem(WRAPPED, on ? "on" : "off");
+    if ($("#events")) $("#events").classList.toggle("wrapped", on);
+    const button = $("[data-wrap]");
+    if (button) button.setAttribute("aria-pressed", String(on));
+  }
+
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-fold]")) {
       event.preventDefault();  // It stands in a summary.
       fold();
     }
     if (event.target.closest("[data-whole]")) whole();
+    if (event.target.closest("[data-wrap]")) wrap(true);
+    const by = event.target.closest("[data-step]");
+    if (by) step(Number(by.dataset.step));
   });
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest(".rail > summary");
+    if (!summary || event.defaultPrevented || narrow()) return;
+    localStorage.setItem(RAIL, summary.parentElement.open ? "folded" : "open");  // It turns after this.
+  });
+
+  // -- what is done with one line ----------------------------------------------------------------------------------
+
+  // One set of buttons for all lines: it stands in the line that is pointed at, or that has the focus.
+  const acts = $("#line-acts") && $("#line-acts").content.firstElementChild;
+
+  function offerActs(event) {
+    const row = event.target.closest && event.target.closest("#events tbody tr[data-id]");
+    if (row && acts && acts.parentElement !== row.lastElementChild) row.lastElementChild.append(acts);
+  }
+  document.addEventListener("pointerover", offerActs);
+  document.addEventListener("focusin", offerActs);
+
+  const AROUND = 15 * 60;
+
+  function permalink(row) {
+    const time = Date.parse($("time", row).getAttribute("datetime")) / 1000;
+    const query = new URLSearchParams({ from: UTC(time - AROUND), to: UTC(time + AROUND), event: row.dataset.id });
+    return `${location.origin}${$("#explorer").dataset.path}?${query}`;
+  }
+
+  function act(event) {
+    const button = event.target.closest("[data-line]");
+    if (!button) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const row = button.closest("tr");
+    if (button.dataset.line === "text") {
+      const time = $("time", row).getAttribute("datetime");
+      copy([time, ...[...row.cells].slice(1).map((cell) => cell.textContent.trim())].filter(Boolean).join("  "));
+    } else if (button.dataset.line === "link") copy(permalink(row));
+    else {
+      around = true;
+      openRow(row);
+    }
+  }
+  document.addEventListener("click", act, true);
 
   // -- find in what is loaded ------------------------------------------------------------------------------------
 
@@ -366,105 +350,6 @@
     }
   });
 
-  // -- live ------------------------------------------------------------------------------------------------------
-
-  const MOST_ROWS = 5000;
-  const MOST_AT_ONCE = 200;
-  let source = null;
-  let waiting = [];
-  let lost = 0;
-  let paused = false;
-  let seen = 0;
-  let since = 0;
-
-  function live() {
-    const place = $("[data-live]");
-    if (source) source.close();
-    source = null;
-    waiting = [];
-    lost = seen = 0;
-    paused = false;
-    for (const link of document.querySelectorAll(".live")) link.hidden = !window.EventSource;
-    if (!place) return;
-    since = performance.now();
-    source = new EventSource(place.dataset.live);
-    const opened = source;
-    source.addEventListener("row", (event) => { waiting.push(event.data); seen += 1; });
-    source.addEventListener("lost", (event) => { lost += Number(event.data); seen += Number(event.data); });
-    source.addEventListener("end", (event) => { opened.close(); tellLive(`Ended: ${event.data}`); source = null; });
-    source.addEventListener("error", () => { if (source === opened) tellLive(opened.readyState === 2 ? "Not connected" : "Connecting again…"); });
-    source.addEventListener("begin", () => tellLive("Live"));
-  }
-
-  function tellLive(text) {
-    const place = $("[data-live] span");
-    if (place) place.textContent = text;
-  }
-
-  function note(text) {
-    const row = document.createElement("tr");
-    const cell = document.createElement("td");
-    row.className = "lost";
-    cell.colSpan = 4;
-    cell.textContent = text;
-    row.append(cell);
-    return row;
-  }
-
-  function flow() {
-    const body = $("#events tbody");
-    if (!source || !body) return;
-    const held = paused || scrollY > 150 || Boolean($("#drawer .drawer"));
-    const button = $("[data-pause]");
-    button.textContent = held ? `Resume (${waiting.length} new)` : "Pause";
-    if (waiting.length > MOST_ROWS) {
-      lost += waiting.length - MOST_ROWS;
-      waiting = waiting.slice(-MOST_ROWS);
-    }
-    if (source.readyState === 1) {
-      const seconds = Math.max(1, (performance.now() - since) / 1000);
-      tellLive(`Live · ${(seen / seconds).toFixed(seen / seconds < 10 ? 1 : 0)} a second`);
-      if (seconds > 10) [seen, since] = [seen / 2, since + (performance.now() - since) / 2];
-    }
-    if (held || (!waiting.length && !lost)) return;
-    const all = waiting.splice(0);
-    const shownNow = all.slice(-MOST_AT_ONCE);
-    lost += all.length - shownNow.length;
-    const added = document.createElement("template");
-    added.innerHTML = shownNow.reverse().join("");
-    const known = new Set(rows().map((row) => row.dataset.id));
-    const rows_ = [...added.content.children].filter((row) => !known.has(row.dataset.id));
-    if (lost) rows_.push(note(`${lost} ${lost === 1 ? "event is" : "events are"} not shown here: they came faster than a page can show them.`));
-    lost = 0;
-    body.prepend(...rows_);
-    for (const row of rows_) if (window.htmx) window.htmx.process(row);
-    if (body.children.length <= MOST_ROWS) return;
-    // The list ends where rows went: going on from the old end would leave a gap.
-    for (const row of [...body.children].slice(MOST_ROWS)) row.remove();
-    const end = note("Older events left this page while it was live.");
-    end.className = "more";
-    body.lastElementChild.replaceWith(end);
-  }
-  setInterval(flow, 250);
-
-  function pause() {
-    const held = paused || scrollY > 150 || Boolean($("#drawer .drawer"));
-    paused = !held;
-    if (held) {
-      close();
-      scrollTo(0, 0);
-    }
-  }
-  document.addEventListener("click", (event) => { if (event.target.closest("[data-pause]")) pause(); });
-
-  // A page that nobody looks at for a while asks for nothing.
-  let hidden = 0;
-  document.addEventListener("visibilitychange", () => {
-    clearTimeout(hidden);
-    if (document.hidden) hidden = setTimeout(() => { if (source) { source.close(); source = null; tellLive("Stopped: this page was out of sight"); } }, 300000);
-    else if (!source && $("[data-live]")) live();
-  });
-
   // -- pieces that come and go -----------------------------------------------------------------------------------
 
   function settle() {
@@ -472,29 +357,32 @@
     const id = new URLSearchParams(location.search).get("event");
     const row = id && rows().find((one) => one.dataset.id === id);
     if (row) row.classList.add("here");
+    wrap(false);
+    for (const one of document.querySelectorAll("[data-wrap], [data-step]")) one.hidden = false;
     // On a narrow page the fields stand above the results: they open when asked for.
     const rail = $("#facets .rail");
-    if (rail && matchMedia("(max-width: 820px)").matches) rail.open = false;
+    if (rail && (narrow() || localStorage.getItem(RAIL) === "folded")) rail.open = false;
   }
 
   document.addEventListener("htmx:afterSettle", (event) => {
     const target = event.detail.elt;
-    if (target.id === "explorer") live();
     if (target.id === "explorer" || target.matches(".histogram") || $("[data-histogram]", target)) settle();
     if (target.id === "drawer") {
       const drawer = $(".drawer", target);
+      for (const button of target.querySelectorAll("[data-step]")) button.hidden = false;
+      if (around && $("details.lazy", target)) {
+        $("details.lazy", target).open = true;
+        $("details.lazy", target).scrollIntoView();
+      }
+      around = false;
       if (drawer && !document.activeElement.closest("#events")) drawer.focus({ preventScroll: true });
     }
-  });
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    // A search that is understood again takes the complaint about the last one away with the rest of the page.
-    if (event.detail.target.id === "explorer") hide();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   addEventListener("popstate", () => {
     const id = new URLSearchParams(location.search).get("event");
     if (!id && $("#drawer")) $("#drawer").replaceChildren();
   });
+  Object.assign(explorer, { redraw, close });
   settle();
-  live();
 })();

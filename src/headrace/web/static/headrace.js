@@ -26,6 +26,14 @@ async function copy(text) {
   say("Copied");
 }
 
+// The whole address; of a view with the event that was opened in it since.
+function shared(link) {
+  const address = new URL(link.href);
+  const open = new URLSearchParams(location.search).get("event");
+  if (link.dataset.copyLink === "view" && open) address.searchParams.set("event", open);
+  return address.href;
+}
+
 document.addEventListener("click", (event) => {
   const from = event.target.closest("[data-copy-from]");
   if (from) copy(document.getElementById(from.dataset.copyFrom).textContent);
@@ -34,7 +42,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-copy-link]");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
-    copy(link.href);
+    copy(shared(link));
   }
   if (event.target.closest("[data-help]")) $("#help").showModal();
   for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -21,12 +21,12 @@ function tick(seconds, span) {
   return text.slice(5, span > 10 * 86400 || text.endsWith("00:00:00") ? 10 : 16);
 }
 
-// Axes of plain bars: moments below, nothing and the most beside them.
+// Axes of plain bars: moments below, nothing and the most beside them. Both are functions: what is drawn may grow.
 function axes(span, most) {
   const axis = { stroke: colour("soft"), font: "11px system-ui", grid: { show: false }, ticks: { stroke: colour("line"), size: 4 } };
   return [
-    { ...axis, size: 26, values: (u, all) => all.map((one) => tick(one, span)) },
-    { ...axis, size: 44, splits: () => [0, most], values: (u, all) => all.map(short) },
+    { ...axis, size: 26, values: (u, all) => all.map((one) => tick(one, span())) },
+    { ...axis, size: 44, splits: () => [0, most()], values: (u, all) => all.map(short) },
   ];
 }
 
