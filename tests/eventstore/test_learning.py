@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.eventstore import deletion, learning, queries, rollup
+from headrace.eventstore import deletion, learning, messages, queries, rollup, schema
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection
 from tests.eventstore.conftest import ARRIVAL, SegmentOf, event, group
@@ -40,7 +40,7 @@ def test_attributes_with_few_values_are_learned(
     assert queries.count_by(engine, selection, "attributes.region") == found
     until(lambda: not learning.backfill(engine))
     engine.known_until = 0.0
-    assert {*rollup.GROUPS, REGION} == engine.groups()
+    assert {*rollup.GROUPS, REGION} == set(engine.groups())
     assert lacking(engine) == []
     assert queries.count_by(engine, selection, "attributes.region") == found
 
@@ -58,6 +58,23 @@ def test_attributes_with_few_values_are_learned(
     learning.learn(engine)
     assert REGION not in learning.known(engine)  # Nor is it learned again.
     assert queries.count_by(engine, selection, "attributes.region") == found
+
+
+def test_messages_of_an_earlier_release_are_found_and_get_their_hashes(
+    engine: Engine, tenant: int, segment_of: SegmentOf, until: Callable[..., Any]
+) -> None:
+    engine.command("ALTER TABLE events DROP COLUMN said_hash")
+    lines = [event(message=f"message {number % 7}") for number in range(50)]
+    segment = segment_of([group(tenant, lines)])
+    engine.insert_segment(segment.path, token=segment.name)
+    for statement in schema.MIGRATIONS:
+        engine.command(statement)
+    found = messages.top(engine, Selection(tenant=tenant), limit=2)
+    assert found == [messages.TopMessage("message 0", 8, ARRIVAL), *found[1:]]
+    assert "said_hash" in {name for _, names, _ in lacking(engine) for name in names}
+    until(lambda: not learning.backfill(engine))
+    assert "said_hash" not in {name for _, names, _ in lacking(engine) for name in names}
+    assert messages.top(engine, Selection(tenant=tenant), limit=2) == found
 
 
 def lacking(engine: Engine) -> list[Any]:
@@ -92,10 +109,10 @@ def test_a_deletion_keeps_the_rollups(
 
     selection, errors = Selection(tenant=tenant, project=7), Selection(tenant=tenant, project=7, levels=("error",))
     (partition,) = [partition for partition, _ in deletion.counted(engine, errors)]
-    assert groups() == {*rollup.GROUPS, REGION}
+    assert set(groups()) == {*rollup.GROUPS, REGION}
     deletion.remove(engine, errors, partition)
-    assert groups() == {*rollup.GROUPS, REGION}
+    assert set(groups()) == {*rollup.GROUPS, REGION}
     until(lambda: not learning.backfill(engine))  # Nothing of it that could not be filled is tried for ever.
-    engine.grouped, engine.known_until = frozenset(learning.known(engine)), float("inf")
+    engine.grouped, engine.known_until = tuple(learning.known(engine)), float("inf")
     assert queries.count_by(engine, selection, "level") == [("info", 20)]
     assert queries.count_by(engine, selection, "attributes.region") == [('"r"', 20)]

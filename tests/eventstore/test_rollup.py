@@ -64,7 +64,7 @@ def selections(draw: st.DrawFn) -> dict[str, Any]:
 @contextmanager
 def scanning(engine: Engine) -> Iterator[None]:
     """Have questions answered from the rows alone, attributes from what was sent."""
-    known, engine.grouped, engine.columns = (engine.grouped, engine.columns), frozenset(), frozenset()
+    known, engine.grouped, engine.columns = (engine.grouped, engine.columns), (), frozenset()
     try:
         yield
     finally:
@@ -91,7 +91,7 @@ def grouped(engine: Engine) -> Engine:
     """An engine with a rollup of an attribute too, which questions are told to use however little it has."""
     engine.command(f"ALTER TABLE events {rollup.addition(rollup.group_of(chr(39).join(('re', 'gion'))))}")
     engine.look()
-    engine.grouped, engine.known_until = frozenset(learning.known(engine)), float("inf")
+    engine.grouped, engine.known_until = tuple(learning.known(engine)), float("inf")
     return engine
 
 

@@ -49,10 +49,10 @@ GROUPS = f"""
 SELECT name, sum(covered), (
   SELECT sum(rows) FROM system.parts WHERE active AND {OF_EVENTS}
 ) AS stored FROM (
-  SELECT name, 0 AS covered FROM system.projections WHERE {OF_EVENTS}
-  UNION ALL SELECT name, parent_rows FROM system.projection_parts
+  SELECT name, 0 AS covered, 0 AS own FROM system.projections WHERE {OF_EVENTS}
+  UNION ALL SELECT name, parent_rows, rows FROM system.projection_parts
   WHERE active AND {OF_EVENTS}
-) GROUP BY name"""
+) GROUP BY name ORDER BY sum(own), name"""
 
 LEARNED = f"""
 SELECT name FROM system.columns
@@ -136,7 +136,7 @@ class Engine:
         self.closed = False
         self.asked = self.refused = 0
         self.oldest, self.oldest_until = 0, 0.0
-        self.grouped: frozenset[str] = frozenset()
+        self.grouped: tuple[str, ...] = ()
         self.columns: frozenset[str] = frozenset()
         self.known_until = 0.0
         self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
@@ -253,8 +253,8 @@ class Engine:
         """Note, before an insert, the oldest arrival in it."""
         self.oldest = min(self.oldest, received_at)
 
-    def groups(self) -> frozenset[str]:
-        """Return the rollups that most rows have; what is known of them is at most a minute old."""
+    def groups(self) -> tuple[str, ...]:
+        """Return the rollups that most rows have, smallest first; what is known of them is at most a minute old."""
         self.look()
         return self.grouped
 
@@ -267,7 +267,7 @@ class Engine:
         if time.monotonic() < self.known_until:
             return
         self.columns = frozenset(name for (name,) in self.query(LEARNED, row=tuple[str]))
-        self.grouped = frozenset(
+        self.grouped = tuple(
             name
             for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
             if rows >= stored * rollup.LEAST_SHARE

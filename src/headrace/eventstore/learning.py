@@ -34,12 +34,12 @@ SELECT partition_id,
   groupUniqArrayArray(arrayFilter(name -> NOT has(rolled.names, name), groups.names)) AS of_groups
 FROM system.parts
 CROSS JOIN (
-  SELECT groupArray(name) AS names FROM system.columns WHERE {OF_EVENTS} AND startsWith(name, '{rollup.COLUMN}')
+  SELECT groupArray(name) AS names FROM system.columns WHERE {OF_EVENTS} AND default_kind = 'MATERIALIZED'
 ) AS columns
 CROSS JOIN (SELECT groupArray(name) AS names FROM system.projections WHERE {OF_EVENTS}) AS groups
 LEFT JOIN (
   SELECT name, groupArray(column) AS names FROM system.parts_columns
-  WHERE active AND {OF_EVENTS} AND startsWith(column, '{rollup.COLUMN}') GROUP BY name
+  WHERE active AND {OF_EVENTS} AND default_kind = 'MATERIALIZED' GROUP BY name
 ) AS own ON own.name = system.parts.name
 LEFT JOIN (
   SELECT parent_name, groupArray(name) AS names FROM system.projection_parts

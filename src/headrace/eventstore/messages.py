@@ -4,7 +4,7 @@ Others count by fields: `queries` and `statistics`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -13,15 +13,13 @@ from headrace.eventstore import masks, schema
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection, TimeColumn, ordered, where
 
-# What an event says: without a message it is its error_message, else its error_type, else "".
-SAID: Final = (
-    "multiIf(message = '\\0', '', message != '', message, error_message NOT IN ('', '\\0'), error_message,"
-    " error_type != '\\0', error_type, '')"
-)
+SAID: Final = schema.SAID
 
 # Messages are first counted by some bits of their hashes: in a table of this size, whatever they are.
-BUCKET: Final = f"toUInt32(bitAnd(xxh3({SAID}), {(1 << 20) - 1}))"
+BUCKET: Final = "toUInt16(said_hash)"
 FULLEST: Final = 1_000  # Buckets whose messages are counted one by one.
+MOST_BUCKETS: Final = 1 << 16
+COUNTED_ROWS: Final = 2_000_000  # The same where every message differs: some 100 MB.
 
 
 class TopMessage(msgspec.Struct, array_like=True, frozen=True):
@@ -44,36 +42,85 @@ class Masked(msgspec.Struct, array_like=True, frozen=True):
     spread: tuple[list[int], list[int]] = ([], [])
 
 
+class Counted(msgspec.Struct, array_like=True, frozen=True):
+    rows: int
+    last_seen: int
+    hash: int
+
+
 def top(
     engine: Engine, selection: Selection, *, limit: int = 10, column: TimeColumn = "received_at", comment: str = ""
 ) -> list[TopMessage]:
-    """Return the most frequent messages, up to FULLEST; of equally frequent ones the latest first.
+    """Return the most frequent messages, of equally frequent ones those seen last.
 
-    Of a million different ones the engine has no memory to count each. Only where one of another bucket might be as
-    frequent as what was found, more are counted.
+    Of a million different ones the engine has no memory to count each, nor time to read them. They are counted by
+    their hashes, those of the fullest buckets first, and only as long as another bucket might hold one as frequent;
+    what they say is read at last, of one event each.
     """
     condition, params = where(selection)
     buckets = f"SELECT {BUCKET} AS bucket, count() AS rows FROM events WHERE {condition} GROUP BY bucket"
 
-    def counted(chosen: str) -> list[TopMessage]:
+    def fullest(most: int) -> list[tuple[int, int]]:
+        sql = f"{buckets} ORDER BY rows DESC, bucket LIMIT {most:d}"
+        return engine.query(sql, params, row=tuple[int, int], comment=comment)
+
+    def counted(chosen: list[int]) -> list[Counted]:
         return engine.query(
-            f"SELECT {SAID} AS said, count() AS rows, max({column}) AS last_seen FROM events"
-            f" WHERE {condition} AND {BUCKET} IN {chosen}"
-            f" GROUP BY said ORDER BY rows DESC, last_seen DESC, said LIMIT {limit:d}",
-            params,
-            row=TopMessage,
+            f"SELECT count() AS rows, max({column}) AS last_seen, said_hash FROM events"
+            f" WHERE {condition} AND {BUCKET} IN {{chosen:Array(UInt16)}}"
+            f" GROUP BY said_hash ORDER BY rows DESC, last_seen DESC, said_hash LIMIT {limit:d}",
+            params | {"chosen": chosen},
+            row=Counted,
             comment=comment,
         )
 
-    fullest = engine.query(
-        f"{buckets} ORDER BY rows DESC LIMIT {FULLEST + 1:d}", params, row=tuple[int, int], comment=comment
+    places = fullest(FULLEST + 1)
+    found = counted([bucket for bucket, _ in places[:FULLEST]]) if places else []
+    if len(places) > FULLEST and places[-1][1] >= least(found, limit):
+        for chosen in chunks(fullest(MOST_BUCKETS)[FULLEST:]):
+            if chosen[0][1] < (enough := least(found, limit)):
+                break
+            found += counted([bucket for bucket, rows in chosen if rows >= enough])
+            found = sorted(found, key=lambda one: (-one.rows, -one.last_seen))[:limit]
+    texts = said(engine, selection, found, column=column, comment=comment)
+    return sorted(
+        (TopMessage(texts[one.hash], one.rows, one.last_seen) for one in found if one.hash in texts),
+        key=lambda one: (-one.rows, -one.last_seen, one.message),
     )
-    params["fullest"] = [bucket for bucket, _ in fullest[:FULLEST]]
-    found = counted("{fullest:Array(UInt32)}")
-    least = found[-1].rows if len(found) == limit else 1
-    if len(fullest) <= FULLEST or fullest[-1][1] < least:
-        return found
-    return counted(f"(SELECT bucket FROM ({buckets} HAVING rows >= {least:d}))")
+
+
+def least(found: Sequence[Counted], limit: int) -> int:
+    """Return how many rows a message must have to be among the first `limit`."""
+    return found[-1].rows if len(found) == limit else 1
+
+
+def chunks(buckets: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Cut (bucket, rows) into pieces of about COUNTED_ROWS, none of them empty."""
+    chunk: list[tuple[int, int]] = []
+    rows = 0
+    for one in buckets:
+        chunk.append(one)
+        rows += one[1]
+        if rows >= COUNTED_ROWS:
+            yield chunk
+            chunk, rows = [], 0
+    if chunk:
+        yield chunk
+
+
+def said(
+    engine: Engine, selection: Selection, found: Sequence[Counted], *, column: TimeColumn, comment: str
+) -> dict[int, str]:
+    """Return what the messages of these hashes say; of one that has been deleted since, nothing."""
+    if not found:
+        return {}
+    condition, params = where(selection)
+    params |= {"hashes": [one.hash for one in found], "moments": sorted({one.last_seen for one in found})}
+    sql = (
+        f"SELECT said_hash, any({SAID}) FROM events WHERE {condition}"
+        f" AND {column} IN {{moments:Array(Int64)}} AND said_hash IN {{hashes:Array(UInt64)}} GROUP BY said_hash"
+    )
+    return dict(engine.query(sql, params, row=tuple[int, str], comment=comment))
 
 
 def said_before(engine: Engine, selection: Selection, templates: Sequence[str], *, rows: int) -> list[bool]:

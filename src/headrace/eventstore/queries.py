@@ -1,6 +1,7 @@
 """Queries: what is asked of stored events. Every value travels as a parameter. Who may ask what is decided in core."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -184,13 +185,14 @@ def asked(engine: Engine, selection: Selection, columns: Iterable[str | None]) -
     wanted = list(columns)
     plain = [column for column in wanted if column is not None]
     times = rollup.cut(selection)
-    if times is None or len(plain) < len(wanted) or not rollup.can_count(selection, plain, engine.groups()):
+    group = None if times is None or len(plain) < len(wanted) else rollup.counting(selection, plain, engine.groups())
+    if times is None or group is None:
         return Asked((condition,), params, {})
     timeless = {"ts_from": None, "ts_to": None, "received_from": None, "received_to": None, "received_floor": None}
     others, _ = where(msgspec.structs.replace(selection, **timeless))
     whole, edges = times
     conditions = (f"{others} AND {whole}", *(f"{condition} AND {edge}" for edge in edges))
-    return Asked(conditions, params, dict(rollup.SETTINGS))
+    return Asked(conditions, params, rollup.settings(group))
 
 
 def bucket_of(width_us: int, moment: str = "ts") -> str:
@@ -412,8 +414,13 @@ def count_by_each(
     if rollup.cut(selection) is not None:
         parts = rollup.together({field: rolled(field) for field in fields}, selection, engine.groups())
         if len(parts) > 1:
-            for part in parts:
-                counted |= count_by_each(engine, selection, part, limit=limit, comment=comment)
+            with ThreadPoolExecutor(len(parts), thread_name_prefix="counting") as pool:
+
+                def count(part: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+                    return count_by_each(engine, selection, part, limit=limit, comment=comment)
+
+                for one in pool.map(count, parts):  # Each takes longer to plan than to read.
+                    counted |= one
             return {field: counted[field] for field in fields}
     question = asked(engine, selection, map(rolled, fields))
     names = [f"v{number}" for number in range(len(fields))]

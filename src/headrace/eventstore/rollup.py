@@ -46,9 +46,6 @@ READ: Final = re.compile(r"attributes\[\{(\w+):String\}\]")
 
 UNCOUNTED: Final = ("fingerprint", "text", "search")
 
-# What a question needs to be answered from a rollup.
-SETTINGS: Final[dict[str, str | float]] = {"optimize_use_projections": 1}
-
 
 def quarter(column: str) -> str:
     """Return SQL of the number of a time's quarter, counted from the year 1."""
@@ -124,23 +121,28 @@ def with_columns(sql: str, params: Mapping[str, Any], learned: Collection[str]) 
     return READ.sub(read, sql) if learned else sql
 
 
-def can_count(selection: "Selection", columns: Iterable[str], groups: Collection[str]) -> bool:
-    """Tell whether one of the groups has all that a selection and these columns ask for."""
+def settings(group: str) -> dict[str, str | float]:
+    """Return what a question needs to be answered from a group; to weigh all of them takes as long as to answer."""
+    return {"optimize_use_projections": 1, "preferred_optimize_projection_name": group}
+
+
+def counting(selection: "Selection", columns: Iterable[str], groups: Iterable[str]) -> str | None:
+    """Return the first of the groups that has all that a selection and these columns ask for."""
     if any(getattr(selection, name) is not None for name in UNCOUNTED):
-        return False
+        return None
     needed = set(columns)
     for name, read in FILTERED.items():
         if getattr(selection, name) not in (None, (), False):
             needed.update(read)
-    return any(needed <= set(columns_of(group)) for group in groups)
+    return next((group for group in groups if needed <= set(columns_of(group))), None)
 
 
-def together(fields: Mapping[str, str | None], selection: "Selection", groups: Collection[str]) -> list[list[str]]:
+def together(fields: Mapping[str, str | None], selection: "Selection", groups: Iterable[str]) -> list[list[str]]:
     """Return which fields are counted at once: those of one group, and those of none. Values are their columns."""
-    parts: dict[str, list[str]] = {}
+    parts: dict[str | None, list[str]] = {}
     for field, column in fields.items():
-        known = [group for group in groups if column is not None and can_count(selection, (column,), (group,))]
-        parts.setdefault(min(known, default=""), []).append(field)
+        group = None if column is None else counting(selection, (column,), groups)
+        parts.setdefault(group, []).append(field)
     return list(parts.values())
 
 
