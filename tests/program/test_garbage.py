@@ -77,6 +77,20 @@ def memory(pid: int) -> int:
     return int(next(found).split()[1]) >> 10
 
 
+@pytest.mark.parametrize(
+    ("encoding", "size", "said"),
+    [("identity", 30 << 20, (413, "Request body too large")), ("lzma", 900 << 10, (415, "Unsupported media type"))],
+)
+def test_who_sends_all_before_reading_gets_his_answer(
+    target: Target, encoding: str, size: int, said: tuple[int, str]
+) -> None:
+    headers = {"Authorization": f"Bearer {target.key}", "Content-Encoding": encoding}
+    for _ in range(3):
+        status, text = target.ask("POST", "/api/v1/ingest/single", b" " * size, headers)
+        assert (status, json.loads(text)["detail"]) == said
+    target.healthy()
+
+
 def good(marker: str) -> dict[str, Any]:
     return {"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": marker, "attributes": {"a": 1}}
 

@@ -98,20 +98,21 @@ def test_another_encoding_is_refused(name: bytes) -> None:
     assert refused.value.kind is Kind.MEDIA_TYPE
 
 
-def test_a_declared_length_is_refused_before_reading() -> None:
+@pytest.mark.parametrize(("length", "cut_off"), [(b"10001", False), (b"67108865", True), (b"9" * 4000, True)])
+def test_a_declared_length_is_refused_before_reading(length: bytes, cut_off: bool) -> None:
     async def never() -> dict[str, Any]:
         pytest.fail("nothing was to be read")
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(body.read(never, {b"content-length": b"10001"}, 10_000, ROOM.share()))
-    assert refused.value.kind is Kind.TOO_LARGE
+        asyncio.run(body.read(never, {b"content-length": length}, 10_000, ROOM.share()))
+    assert (refused.value.kind, refused.value.facts["close"]) == (Kind.TOO_LARGE, cut_off)
 
 
 def test_a_body_that_grows_beyond_the_limit_is_refused() -> None:
     with pytest.raises(Refusal) as refused:
         read(b"x" * 6_000, b"x" * 6_000)
     assert refused.value.kind is Kind.TOO_LARGE
-    assert refused.value.facts["close"]
+    assert not refused.value.facts["close"]
 
 
 def test_a_sender_that_leaves_is_told_apart() -> None:

@@ -10,7 +10,7 @@ import brotli  # type: ignore[import-untyped]  # It ships no types.
 import zstandard
 
 from headrace.core.refusals import Kind, Refusal, invalid
-from headrace.wire.listener import Exchange
+from headrace.wire.listener import UNWANTED_BYTES, Exchange
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -39,8 +39,12 @@ class Disconnected(Exception):  # noqa: N818  The caller left; there is nobody t
     """The connection ended before the body did."""
 
 
-def too_large(limit: int) -> Refusal:
-    return Refusal(Kind.TOO_LARGE, "Request body too large", limit=limit, close=True)
+def too_large(limit: int, declared: int = 0) -> Refusal:
+    """The connection stays for the rest of the body: many a client reads no answer before it has sent all of it.
+
+    One that declares more than is ever read that way is told at once, and cut off.
+    """
+    return Refusal(Kind.TOO_LARGE, "Request body too large", limit=limit, close=declared > UNWANTED_BYTES)
 
 
 def json_like(content_type: str) -> bool:
@@ -73,7 +77,7 @@ class Share:
         if size <= INLINE_BYTES or more <= 0:
             return
         if self.room.held + more > self.room.most:
-            raise Refusal(Kind.UNAVAILABLE, FULL, retry_after=FULL_SECONDS, close=True)
+            raise Refusal(Kind.UNAVAILABLE, FULL, retry_after=FULL_SECONDS)
         self.room.held += more
         self.held = size
 
@@ -92,7 +96,7 @@ async def read(
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large(limit)
+        raise too_large(limit, int(declared))
     encodings = _encodings(headers.get(b"content-encoding", b""))
     if exchange is not None and exchange.ready:
         raw = exchange.body()
@@ -138,7 +142,7 @@ def _encodings(header: bytes) -> list[str]:
     names = [part.strip().lower() for part in header.decode("latin-1").split(",")]
     names = [name for name in names if name not in {"", "identity"}]
     if len(names) > MAX_ENCODINGS or any(name not in _DECOMPRESSORS for name in names):
-        raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Encoding", close=True)
+        raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Encoding")
     return names
 
 
