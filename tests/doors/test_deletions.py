@@ -60,6 +60,7 @@ def test_one_that_waits_can_be_cancelled(origin: Origin, client: httpx.Client, t
     ("body", "said"),
     [
         ({}, "Give at least one filter"),
+        ({"q": " \t\u3000", "search": "", "level": []}, "Give at least one filter"),
         ({"levels": ["debug"]}, "levels: unknown field"),
         ({"level": "loud"}, "level: "),
         ({"q": "a:("}, ""),
