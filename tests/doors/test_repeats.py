@@ -12,6 +12,7 @@ from headrace.core import idempotency, keys
 from headrace.core.events.append import store
 from headrace.core.events.fingerprint import fingerprint
 from headrace.core.idempotency import Asked, Ticket
+from headrace.core.limits import quota
 from headrace.doors.ledger.entries import read_mixed_batch
 from headrace.doors.ledger.ingest import decode
 from headrace.kit import times
@@ -61,3 +62,16 @@ def test_logs_of_a_request_that_was_cut_off_are_stored_once(
     until(lambda: origin.house.store.wal.depth(tenant.organization_id, tenant.project_id) == 0)
     until(lambda: len(found()) >= 3)
     assert sorted(found()) == ["one of 0", "one of 1", "one of 2"]
+
+
+def test_a_repeat_after_midnight_counts_for_the_day_of_its_arrival(
+    origin: Origin, client: httpx.Client, tenant: Tenant, until: Callable[..., None]
+) -> None:
+    content, yesterday = body(origin), times.day(origin.clock.now)
+    cut_off(origin, tenant, content, after_effect=False)
+    origin.clock.now = (yesterday + 1) * times.DAY + times.SECOND
+    answer = client.post(BATCH, content=content, headers={**bearer(tenant.key), "Idempotency-Key": "k"})
+    assert answer.json()["accepted"] == 3, answer.text
+    until(lambda: quota.depth(origin.house, tenant.project_id) == 0)
+    used = [quota.usage(origin.house, tenant.project_id, on) for on in (yesterday, yesterday + 1)]
+    assert used == [3, 0]

@@ -11,7 +11,6 @@ from headrace.core.refusals import unavailable
 from headrace.eventstore import queries
 from headrace.eventstore.rows import Event, retention_class
 from headrace.eventstore.wal import Commit, WalError
-from headrace.kit import times
 
 if TYPE_CHECKING:
     from headrace.core.house import House
@@ -62,8 +61,9 @@ def append(house: "House", project: "Project", events: Sequence[Event], *, at: i
     reason = house.store.refusing
     if reason is not None:
         raise unavailable(f"{UNAVAILABLE} - {reason}", RETRY_SECONDS)
-    rows = quota.reserve(house, project, len(events))
     now = house.clock() if at is None else at
+    # Of the day under which they will be counted, also when that ends meanwhile.
+    rows = quota.reserve(house, project, len(events), at=now)
     taken = events if rows == len(events) else events[:rows]
     try:
         appended = house.store.wal.append(
@@ -75,7 +75,7 @@ def append(house: "House", project: "Project", events: Sequence[Event], *, at: i
             later=at_the_end_of_this_turn(),
         )
     except BaseException as error:  # Whatever it was, nothing was appended, and the quota is not spent.
-        quota.refund(house, project.project_id, rows)
+        quota.refund(house, project.project_id, rows, at=now)
         if isinstance(error, WalError):
             raise unavailable(f"{UNAVAILABLE} - {error}", RETRY_SECONDS) from error
         raise
@@ -103,4 +103,4 @@ async def durable(house: "House", project: "Project", accepted: Accepted) -> Non
 
 def give_back(house: "House", project: "Project", accepted: Accepted) -> None:
     """Give back the quota of events that the disk refused."""
-    quota.refund(house, project.project_id, accepted.rows, on=times.day(accepted.received_at))
+    quota.refund(house, project.project_id, accepted.rows, at=accepted.received_at)

@@ -69,35 +69,34 @@ class Book:
             del self.tallies[key]
 
 
-def reserve(house: House, project: "Project", rows: int) -> int:
-    """Reserve quota and queue room for up to `rows` events of today; return how many are granted, at least one.
+def reserve(house: House, project: "Project", rows: int, *, at: int | None = None) -> int:
+    """Reserve quota and queue room for up to `rows` events that arrive `at` (us; now); return how many, at least one.
 
     Refused: `quota_spent` when nothing is left of the day, `unavailable` when the queue has no room for all `rows`.
     What is not appended after all goes back by `refund`.
     """
-    book, now = house.part(Book), house.clock()
-    today = day(now)
+    book, on = house.part(Book), day(house.clock() if at is None else at)
     with book.lock:
-        tally = book.tally(project.project_id, today)
+        tally = book.tally(project.project_id, on)
         left = project.daily_quota - tally.folded - tally.waiting
         if left <= 0:
             raise Refusal(
                 Kind.QUOTA_SPENT,
                 f"Daily quota exceeded: {project.daily_quota} logs per day",
-                retry_after=-(-((today + 1) * DAY - now) // SECOND),
+                retry_after=max(1, -(-((on + 1) * DAY - house.clock()) // SECOND)),
             )
         if book.depths.get(project.project_id, 0) + rows > project.queue_limit:
             raise unavailable("Service temporarily unavailable - queue full", QUEUE_RETRY_SECONDS)
         granted = min(rows, left)
-        book.move(project.project_id, today, granted)
+        book.move(project.project_id, on, granted)
     return granted
 
 
-def refund(house: House, project_id: int, rows: int, *, on: int | None = None) -> None:
-    """Give back what was reserved and not appended; `on` is the day of the reservation (today)."""
+def refund(house: House, project_id: int, rows: int, *, at: int | None = None) -> None:
+    """Give back what was reserved for events that would have arrived `at` (now), and was not appended."""
     book = house.part(Book)
     with book.lock:
-        book.move(project_id, day(house.clock()) if on is None else on, -rows)
+        book.move(project_id, day(house.clock() if at is None else at), -rows)
 
 
 def recover(house: House, counts: Mapping[tuple[int, int], int]) -> None:
