@@ -264,6 +264,8 @@ ATTRIBUTES = {
     "tags": ["a", "b"],
     "none": None,
     "f": 1.0,
+    "zero": 0,
+    "minus": -0.0,
 }
 
 
@@ -275,6 +277,12 @@ ATTRIBUTES = {
         ('n:"17"', True),
         ("n:17.0", True),
         ("f:1", True),
+        ("zero:0", True),
+        ("zero:-0.0", True),
+        ("minus:0", True),
+        ("minus:0.0", True),
+        ("minus:-0", True),
+        ("n:0", False),
         ("n:1", False),
         ("n:>16 n:<=17", True),
         ("s:>1", False),

@@ -71,6 +71,9 @@ def spellings(text: str) -> tuple[str, ...]:
     if NUMBER.fullmatch(text) is None:
         return (string,)
     value = json.loads(text)
+    if not value:
+        # Two zeros, which are one number.
+        return "0", "-0", string
     return (spell(value), string) if not isinstance(value, float) or math.isfinite(value) else (string,)
 
 
