@@ -347,7 +347,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"threshold": float("nan")}, "threshold: must be a number from 0 to 1,000,000,000,000,000"),
     ({"threshold": -1}, "threshold: must be a number from 0 to 1,000,000,000,000,000"),
     ({"query": "level:eror"}, "debug, info"),
-    ({"query": "x" * 4_001}, "query: must be 0-4000 characters"),
+    ({"query": "x" * 2_001}, "query: must be 0-2000 characters"),
     ({"measure": "per_minute"}, "is no field of the kind threshold, which takes query, comparison, threshold"),
     ({"kind": "absence"}, "is no field of the kind absence, which takes query, threshold"),
     ({"kind": "rate", "measure": "per_hour"}, "measure: must be one of per_minute, change_percent"),

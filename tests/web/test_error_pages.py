@@ -81,6 +81,15 @@ def test_searching_and_sorting(visitor: Visitor, made: Made) -> None:
         assert ">Bb<" in visitor.get(f"{LIST}?sort={sort}&offset=0").text
 
 
+def test_how_many_there_are(visitor: Visitor, origin: Origin) -> None:
+    types = (f"Type{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    visitor.send(*({"level": "error", "error_type": name, "message": "m"} for name in types), origin=origin)
+    assert "1\N{EN DASH}25 of 26" in visitor.get(LIST).text
+    assert "26\N{EN DASH}26 of 26" in visitor.get(f"{LIST}?offset=25").text
+    assert "1\N{EN DASH}1 of 1" in visitor.get(f"{LIST}?search=TypeZ").text
+    assert " of 0" not in visitor.get(f"{LIST}?search=nothing").text
+
+
 def test_one_error(visitor: Visitor, made: Made) -> None:
     crumbs = {"breadcrumbs": [{"category": "http", "message": "GET /cart"}]}
     (page,) = made("Aa", release="1.0", attributes={"user_id": 5, **crumbs})

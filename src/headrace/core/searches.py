@@ -14,12 +14,11 @@ from headrace.core.keys import resolved_project
 from headrace.core.principal import Principal
 from headrace.core.refusals import forbidden, invalid, not_found
 from headrace.core.schema.alerts import saved_searches
-from headrace.eventstore import statistics
+from headrace.eventstore import search, statistics
 
 # Lengths of time that end now.
 PERIODS = ("5m", "15m", "1h", "4h", "24h", "7d", "30d", "365d")
 VIEWS = ("events", "patterns")
-LONGEST_QUERY = 4_000
 MOST_COLUMNS = 10
 UNSEEN = "Saved search not found"
 
@@ -124,7 +123,7 @@ def _fields(
     is_shared: Any = False,
 ) -> dict[str, Any]:
     """Check what a search is made of; times are ISO 8601. Without any time it is of the last hour."""
-    text = rules.text(query, "query", most=LONGEST_QUERY).strip()
+    text = rules.text(query, "query", most=search.MAX_LENGTH).strip()
     compiled(text, "query")
     start = None if time_from is None else rules.moment(time_from, "time_from")
     end = None if time_to is None else rules.moment(time_to, "time_to")

@@ -58,6 +58,8 @@ def shown(call: Call, slug: str, given: dict[str, str], *, ticked: set[int] | No
         status=409 if said else 200,
         project=project,
         listed=[(one, [rows for _, rows in sparks[one.id].hours]) for one in found.groups],
+        offset=offset,
+        total=found.total,
         tabs=[(name, forms.address(path, status=None if name == TABS[0] else name, **kept)) for name in TABS],
         tab=tab,
         sort=sort,

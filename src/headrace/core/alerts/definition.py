@@ -10,6 +10,7 @@ from headrace.core import rules
 from headrace.core.events.read import compiled
 from headrace.core.groups import news
 from headrace.core.refusals import invalid
+from headrace.eventstore import search
 from headrace.kit import times
 
 KINDS: Final = ("threshold", "rate", "absence", "new_pattern", "new_error")
@@ -19,7 +20,6 @@ NEWS: Final = ("any", *news.KINDS)
 
 LEAST_WINDOW, MOST_WINDOW = 60, 86_400
 LEAST_LOOK_BACK, MOST_LOOK_BACK = 3_600, 30 * 86_400
-LONGEST_QUERY: Final = 4_000
 # Beyond it a double no longer tells a count from the next one.
 MOST_THRESHOLD: Final = 1e15
 
@@ -112,7 +112,7 @@ def window_us(definition: Definition) -> int:
 
 
 def _query(value: Any) -> str:
-    text = rules.text(value, "query", most=LONGEST_QUERY).strip()
+    text = rules.text(value, "query", most=search.MAX_LENGTH).strip()
     compiled(text, "query")
     return text
 

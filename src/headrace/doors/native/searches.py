@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from headrace.core import rules, searches
 from headrace.core.searches import SavedSearch
+from headrace.eventstore import search
 from headrace.wire.door import Incoming, terms
 from headrace.wire.moments import Time, timed
 
@@ -25,7 +26,7 @@ class SearchFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`period` ends now; `time_from` with `time_to` is a stretch that stays. Without either: the last hour."""
 
     name: Name
-    query: Annotated[str, Meta(extra_json_schema={"maxLength": searches.LONGEST_QUERY})] = ""
+    query: Annotated[str, Meta(extra_json_schema={"maxLength": search.MAX_LENGTH})] = ""
     period: Annotated[str, Meta(extra_json_schema={"enum": list(searches.PERIODS)})] | None = None
     time_from: Time | None = None
     time_to: Time | None = None

@@ -6,7 +6,7 @@ stands in docs/search.md; tables and queries, in the rooms around.
 
 from headrace.eventstore.search.evaluate import matches
 from headrace.eventstore.search.fields import BY_NAME, FIELDS, Field
-from headrace.eventstore.search.grammar import parse
+from headrace.eventstore.search.grammar import MAX_LENGTH, parse
 from headrace.eventstore.search.nodes import Node, SearchError
 from headrace.eventstore.search.sql import Compiled, compile  # noqa: A004  See `compile`.
 from headrace.eventstore.search.text import TEXT, fold, folded
@@ -14,6 +14,7 @@ from headrace.eventstore.search.text import TEXT, fold, folded
 __all__ = [
     "BY_NAME",
     "FIELDS",
+    "MAX_LENGTH",
     "TEXT",
     "Compiled",
     "Field",
