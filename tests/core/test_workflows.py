@@ -1,6 +1,7 @@
 """Definitions of workflows, which kind of job serves a name, and why a job waits. Nothing runs here."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -315,6 +316,33 @@ def test_pushes_are_bounded_by_their_definition_and_may_be_handed_over(house: Ho
     assert engine.take() == []
     workflows.update(house, ada, name="pushed", paused=False)
     assert len(engine.take()) == 1
+
+
+def test_an_endpoint_may_be_done_before_its_call_is(house: House, ada: Principal, sign_up: SignUp) -> None:
+    """It may answer the call and report at the same moment: its report must not be lost by coming first."""
+    made = workflows.define(house, ada, name="pushed", kind="push", url=URL).definition
+    for _ in range(3):
+        workflows.start(house, ada, workflow="pushed", payload={})
+    engine, name = Hand(house, "engine"), f"push:{made.id}"
+    done, failed, other = engine.take()
+    beat = workflows.heartbeat(house, ada, fence=done.fence, worker=name, progress={"done": 1, "total": 2})
+    assert (beat.cancelled, jobs.get(house, ada, job_id=done.id).progress_done) == (False, 1)
+    assert workflows.complete(house, ada, fence=done.fence, worker=name, result="early").result == "early"
+    assert workflows.fail(house, ada, fence=failed.fence, worker=name, error="no", retry=False).state == "failed"
+    # What the call itself comes to then counts no more.
+    assert (engine.succeed(done, "late"), engine.succeed(failed, "late")) == (None, None)
+    assert not jobs.hand_over(house, fence=done.fence, worker="engine", to=name, seconds=60)
+    # Nobody else reports on a job that an engine holds.
+    eve = sign_up(house, "eve@example.com")
+    for who, worker in ((ada, "push:999"), (ada, "w"), (eve, name)):
+        for verb in (workflows.complete, workflows.heartbeat):
+            assert refusal(partial(verb, house, who, fence=other.fence, worker=worker))[0] in {
+                Kind.CONFLICT,
+                Kind.NOT_FOUND,
+            }
+    # One that only says how far it is leaves the result to its answer.
+    workflows.heartbeat(house, ada, fence=other.fence, worker=name)
+    assert engine.succeed(other, "answered") == "succeeded"
 
 
 def test_a_replay_has_the_tries_of_its_definition(house: House, ada: Principal, clock: FakeClock) -> None:

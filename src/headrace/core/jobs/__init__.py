@@ -8,8 +8,9 @@ from headrace.core.jobs.context import Context
 from headrace.core.jobs.engine import Engine
 from headrace.core.jobs.enqueue import enqueue, submit
 from headrace.core.jobs.figures import watch
+from headrace.core.jobs.leases import say
 from headrace.core.jobs.outcome import Progress
-from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, lease
+from headrace.core.jobs.outside import anything, finish, hand_over, heartbeat, holder, lease
 from headrace.core.jobs.reading import (
     Failure,
     Standing,
@@ -77,6 +78,7 @@ __all__ = [
     "get",
     "hand_over",
     "heartbeat",
+    "holder",
     "is_live",
     "lease",
     "leave",
@@ -85,6 +87,7 @@ __all__ = [
     "paused",
     "resume",
     "retry",
+    "say",
     "standings",
     "submit",
     "tallied",

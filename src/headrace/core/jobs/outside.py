@@ -20,6 +20,7 @@ from headrace.kit.times import SECOND
 FENCE = re.compile(r"([0-9]{1,18}):([0-9]{1,9})")
 GONE = "The job is no longer this worker's: its lease ended, or it is over"
 MOST = 100
+OUTSIDE = "outside:"
 LONGEST_SECONDS = 3_600.0
 
 WAITING = "FROM jobs WHERE state = 'ready' AND kind = :kind AND lane = :lane"
@@ -30,6 +31,8 @@ PAUSED = "SELECT 1 FROM job_pauses WHERE kind IN ('', :kind) AND organization_id
 GIVE = """UPDATE jobs SET worker = :other, lease_until = :until
 WHERE id = :id AND attempt = :attempt AND worker = :worker AND state = 'running' RETURNING id"""
 THEIRS = f"{sql.MINE} AND organization_id = :organization_id"
+HOLDER = f"""SELECT {sql.COLUMNS}, worker FROM jobs WHERE id = :id AND attempt = :attempt
+AND organization_id = :organization_id AND state IN ('running', 'cancelling')"""
 EXTEND = f"UPDATE jobs SET lease_until = :until WHERE {THEIRS} RETURNING {sql.COLUMNS}"
 SAY = f"""UPDATE jobs SET lease_until = :until, progress_done = :done, progress_total = :total,
 progress_message = :message WHERE {THEIRS} RETURNING {sql.COLUMNS}"""
@@ -107,6 +110,17 @@ def hand_over(house: House, *, fence: str, worker: str, to: str, seconds: float)
     return house.db.submit(lambda connection: run(connection, GIVE, **values).fetchone() is not None)
 
 
+def holder(house: House, *, fence: str, organization_id: int) -> tuple[Job, str] | None:
+    """Return the job of an attempt that is under way and the engine that runs it; None when none of ours does."""
+    if not FENCE.fullmatch(fence):
+        return None
+    job_id, _, attempt = fence.partition(":")
+    values = {"id": int(job_id), "attempt": int(attempt), "organization_id": organization_id}
+    with house.db.read() as connection:
+        row = run(connection, HOLDER, **values).fetchone()
+    return None if row is None or row[-1].startswith(OUTSIDE) else (job_of(row[:-1]), row[-1])
+
+
 def _picked(connection: sa.Connection, kind: str, lanes: list[str], name: str, limit: int) -> list[int]:
     found: list[Any] = []
     text = PICK + sql.SKIP[connection.dialect.name]
@@ -182,4 +196,4 @@ def _fenced(fence: str, worker: str, organization_id: int) -> dict[str, Any]:
 
 def _named(worker: str) -> str:
     """Workers outside choose their names; none can be one of an engine's."""
-    return f"outside:{worker}"[:96]
+    return f"{OUTSIDE}{worker}"[:96]

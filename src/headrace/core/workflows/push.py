@@ -77,6 +77,16 @@ def worker(definition: Definition) -> str:
     return f"push:{definition.id}"
 
 
+def caller(house: "House", organization_id: int, fence: str, name: str) -> tuple[Job, str] | None:
+    """Return the job and the engine that calls the endpoint of this worker's name about it at this moment."""
+    found = jobs.holder(house, fence=fence, organization_id=organization_id)
+    if found is None:
+        return None
+    definition = definitions.find(house, organization_id, found[0].name or "")
+    is_pushed = definition is not None and definition.kind == "push" and worker(definition) == name
+    return found if is_pushed else None
+
+
 def _endpoint(house: "House", job: Job) -> tuple[Definition, bytes]:
     definition = definitions.find(house, job.organization_id, job.name or "")
     if definition is None or definition.kind != "push":

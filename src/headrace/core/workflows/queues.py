@@ -12,7 +12,7 @@ from headrace.core.jobs import Job, Progress
 from headrace.core.jobs.states import CANCELLING, FINAL
 from headrace.core.principal import Principal
 from headrace.core.refusals import Kind, Refusal, conflict, invalid, not_found
-from headrace.core.workflows import defining, definitions, workers
+from headrace.core.workflows import defining, definitions, push, workers
 from headrace.core.workflows.definitions import LEAST_HELD_SECONDS, LONGEST_HELD_SECONDS, RESOURCE, Definition
 from headrace.core.workflows.kinds import QUEUE, at_once
 from headrace.kit.times import SECOND
@@ -101,12 +101,26 @@ def heartbeat(
     held = _seconds(60 if seconds is None else seconds)
     said = None if progress is None else _progress(progress)
     until = house.clock() + held * SECOND
+    facts: dict[str, Any] = {"fence": mark, "worker": name, "organization_id": who.organization_id}
+    facts |= {"seconds": held, "progress": said}
     try:
-        job = jobs.heartbeat(
-            house, fence=mark, worker=name, seconds=held, progress=said, organization_id=who.organization_id
-        )
+        try:
+            job = jobs.heartbeat(house, **facts)
+        except Refusal:
+            calling = push.caller(house, who.organization_id, mark, name)
+            if calling is not None:
+                return _while_called(house, *calling, said)
+            job = jobs.heartbeat(house, **facts)  # It may have been handed over just now.
     except Refusal as refusal:
         raise _told(house, who, refusal, mark) from refusal
+    return Beat(lease_until=until, cancelled=job.state == CANCELLING)
+
+
+def _while_called(house: House, job: Job, engine: str, said: Progress | None) -> Beat:
+    """Hear of an endpoint whose call is still open: the engine holds its job, and it may say how far that is."""
+    if said is not None:
+        jobs.say(house, engine, {(job.id, job.attempt): said})
+    until = house.clock() + house.settings.jobs_lease_seconds * SECOND
     return Beat(lease_until=until, cancelled=job.state == CANCELLING)
 
 
@@ -125,8 +139,16 @@ def fail(house: House, who: Principal, *, fence: Any, worker: Any, error: Any, r
 def _finish(house: House, who: Principal, fence: Any, worker: Any, **outcome: Any) -> Job:
     rules.require(who, RESOURCE, "write")
     name, mark = _worker(worker), _fence(fence)
+    facts: dict[str, Any] = {"fence": mark, "worker": name, "organization_id": who.organization_id} | outcome
     try:
-        return jobs.finish(house, fence=mark, worker=name, organization_id=who.organization_id, **outcome)
+        try:
+            return jobs.finish(house, **facts)
+        except Refusal:
+            # An endpoint may be done before its own 202 has come through: it has the job from now on.
+            calling = push.caller(house, who.organization_id, mark, name)
+            if calling is not None:
+                jobs.hand_over(house, fence=mark, worker=calling[1], to=name, seconds=LEAST_HELD_SECONDS)
+            return jobs.finish(house, **facts)
     except Refusal as refusal:
         raise _told(house, who, refusal, mark) from refusal
 
