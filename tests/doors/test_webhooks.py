@@ -50,7 +50,7 @@ def test_webhooks_over_http(
     client.post("/api/v1/keys", json={"name": "K", "scopes": ["read"]}, headers=bearer(tenant.token)).raise_for_status()
     until(lambda: len(ask("GET", "deliveries?event=key.created&status=delivered")["webhook_deliveries"]) == 1)
     assert json.loads(receiver.requests[-1].body)["data"]["name"] == "K"
-    assert len(receiver.requests[-1].headers["webhook-signature"].split()) == 2
+    assert len(receiver.requests[-1].headers["webhook-signature"].split()) == 3
 
     page = ask("GET", "deliveries?limit=1")
     assert page["before"] == page["webhook_deliveries"][0]["id"]

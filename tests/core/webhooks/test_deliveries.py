@@ -184,6 +184,30 @@ def test_a_secret_is_rotated_with_a_day_in_which_both_sign(
     )
 
 
+@BOTH
+def test_each_of_several_rotations_has_its_day(
+    running: House, ada: Principal, receiver: Receiver, clock: FakeClock, until: Until
+) -> None:
+    secrets = [(made := make(running, ada, f"{receiver.url}/hook")).secret]
+    for _ in range(2):
+        secrets.append(webhooks.rotate_secret(running, ada, endpoint_id=made.endpoint.id).secret)
+        clock.advance(10 * 3600)
+    emit(running, ada)
+    wait_for(until, running, ada, status="delivered")
+    clock.advance(5 * 3600)
+    emit(running, ada)
+    until(lambda: len(receiver.requests) == 2)
+    during, after = receiver.requests
+    assert len({str(verified(secret, during)) for secret in secrets}) == 1
+    assert len(after.headers["webhook-signature"].split()) == 2
+    assert verified(secrets[1], after) == verified(secrets[2], after)
+    for _ in range(9):
+        webhooks.rotate_secret(running, ada, endpoint_id=made.endpoint.id)
+    emit(running, ada)
+    until(lambda: len(receiver.requests) == 3)
+    assert len(receiver.requests[2].headers["webhook-signature"].split()) == 5
+
+
 def test_a_test_event_goes_to_one_endpoint_once(
     running: House, ada: Principal, receiver: Receiver, until: Until
 ) -> None:

@@ -136,3 +136,7 @@ def test_a_delivery_whose_job_is_cancelled_has_failed(ready: House, ada: Princip
     jobs.cancel(ready, ada, job_id=job.id)
     delivery = newest(ready, ada)
     assert (delivery.status, delivery.error, delivery.next_attempt_at) == ("failed", "cancelled", None)
+    # Its attempts would be counted on beyond those that there are: the delivery is what is sent again.
+    kind, text = refused(lambda: jobs.retry(ready, ada, job_id=job.id))
+    assert (kind, f"POST /api/v1/webhook-deliveries/{delivery.id}/redeliver" in text) == (Kind.CONFLICT, True)
+    assert webhooks.redeliver(ready, ada, delivery_id=delivery.id).status == "pending"

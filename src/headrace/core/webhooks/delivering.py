@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from headrace.core import jobs
 from headrace.core.house import House
 from headrace.core.jobs.states import SUCCEEDED
+from headrace.core.refusals import conflict
 from headrace.core.schema.webhooks import deliveries
 from headrace.core.webhooks import parcels, results
 from headrace.core.webhooks.emitting import DELIVER
@@ -46,7 +47,17 @@ def kind(house: House) -> jobs.Kind:
         per_lane=house.part(Pace).per_lane,
         retention_days=1,
         ended=ended,
+        replayed=replayed,
         outward=True,
+    )
+
+
+def replayed(house: House, job: jobs.Job) -> int:
+    """Refuse (conflict) to run a job again: what is sent again is its delivery, which counts its attempts anew."""
+    del house
+    raise conflict(
+        "A delivery is sent again, not its job: POST /api/v1/webhook-deliveries/"
+        f"{job.payload['delivery']}/redeliver, or on its page under /ui/webhooks/deliveries"
     )
 
 

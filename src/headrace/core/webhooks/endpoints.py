@@ -27,6 +27,7 @@ from headrace.core.webhooks.records import (
     opened_headers,
     place,
     require,
+    sealed_previous,
 )
 from headrace.core.webhooks.resending import resume
 from headrace.kit.keys import signing_secret
@@ -144,13 +145,16 @@ def delete(house: House, who: Principal, *, endpoint_id: str) -> None:
 
 
 def rotate_secret(house: House, who: Principal, *, endpoint_id: str, secret: Any = None) -> NewEndpoint:
-    """Give an endpoint a new secret; for 24 hours deliveries carry a signature of the old one too."""
+    """Give an endpoint a new secret; for 24 hours deliveries carry a signature of the old one too.
+
+    So they do of those before it whose day is not over, four old ones in all.
+    """
     require(who, "write")
     chosen, now = _secret(secret), house.clock()
     with house.db.write() as connection:
         row = found(connection, who, endpoint_id, lock=True)
         values = {
-            "previous_secret": row.secret,
+            "previous_secret": sealed_previous(house, row, now + DAY),
             "previous_until": now + DAY,
             "secret": house.keyring.seal(chosen.encode(), place("secret", who.organization_id, endpoint_id)),
             "updated_at": now,

@@ -24,13 +24,15 @@ KINDS = (WEBHOOK, CALLBACK)
 # Reasons for which an endpoint is off.
 BY_HAND, GONE, FAILING = "by_hand", "gone", "failing"
 UNSEEN = "Webhook endpoint not found"
+# Each is a signature in every request; whoever rotates more often within a day does without the oldest.
+MOST_PREVIOUS = 4
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where an organization wants its events. `headers` are names alone; times in microseconds.
 
     `failing_since` and `failures` speak of the attempts since the last one that succeeded. `disabled_reason` is
-    `by_hand`, `gone` (the receiver answered 410) or `failing`. `previous_until`: the old secret signs too until then.
+    `by_hand`, `gone` (the receiver answered 410) or `failing`. `previous_until`: until then the old secret signs too.
     `slowed_until`: the receiver said that it has too much; until then it gets less, and by and by as much as before.
     """
 
@@ -56,6 +58,13 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: Endpoint
     secret: str
+
+
+class Previous(msgspec.Struct, frozen=True, array_like=True):
+    """A secret that another took the place of, and until when it signs too."""
+
+    secret: str
+    until: int
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,9 +173,28 @@ def opened_headers(house: House, row: sa.Row[Any]) -> dict[str, str]:
 
 
 def opened_secrets(house: House, row: sa.Row[Any]) -> list[str]:
-    """The secrets that sign now, the newest first: for a day after a rotation two."""
-    sealed = [row.secret]
-    if row.previous_secret is not None and row.previous_until > house.clock():
-        sealed.append(row.previous_secret)
-    bound = place("secret", row.organization_id, row.id)
-    return [house.keyring.unseal(one, bound).decode() for one in sealed]
+    """The secrets that sign now, the newest first: each one for a day after another took its place."""
+    return [opened_secret(house, row), *(one.secret for one in previous_secrets(house, row))]
+
+
+def opened_secret(house: House, row: sa.Row[Any]) -> str:
+    return house.keyring.unseal(row.secret, place("secret", row.organization_id, row.id)).decode()
+
+
+def previous_secrets(house: House, row: sa.Row[Any]) -> list[Previous]:
+    """Return the secrets before the one of now that sign too, the newest first."""
+    now = house.clock()
+    if row.previous_secret is None or row.previous_until <= now:
+        return []
+    plain = house.keyring.unseal(row.previous_secret, place("secret", row.organization_id, row.id))
+    try:
+        found = msgspec.json.decode(plain, type=list[Previous])
+    except msgspec.DecodeError:  # Of a rotation before there could be several.
+        return [Previous(plain.decode(), row.previous_until)]
+    return [one for one in found if one.until > now]
+
+
+def sealed_previous(house: House, row: sa.Row[Any], until: int) -> bytes:
+    """Seal the secret of now among those that go on signing, until that moment."""
+    kept = [Previous(opened_secret(house, row), until), *previous_secrets(house, row)][:MOST_PREVIOUS]
+    return house.keyring.seal(msgspec.json.encode(kept), place("secret", row.organization_id, row.id))
