@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from headrace.kit import times
+from headrace.web.zones import zone
 from tests.browser.conftest import Window
-from tests.browser.driver import ESCAPE, Browser
-from tests.browser.test_explorer import LOGS, some
+from tests.browser.driver import ENTER, ESCAPE, Browser
+from tests.browser.test_explorer import LOGS, shown, some
 
 # The clipboard of a page that nobody granted anything: what was handed to it is kept instead.
 LISTEN = """
@@ -173,3 +174,38 @@ def test_small_text_can_be_read(window: Window, theme: str) -> None:
         ".rows",
     ]
     assert [one for one in page.run(CONTRAST, read) if one[1] < 4.5] == []
+
+
+def test_local_time_is_offered_and_kept(window: Window) -> None:
+    some(window, 12)
+    page = window.browser
+    place = {"cmd": "Emulation.setTimezoneOverride", "params": {"timezoneId": "Asia/Kolkata"}}
+    page.ask("POST", "/goog/cdp/execute", place)
+    window.open(LOGS)
+    page.see("12 events", ".sums")
+    page.see("UTC", "#time summary")
+    page.click("#time summary")
+    page.click("[data-local-zone]")
+    page.see("IST", "#time summary")
+    there = zone("Asia/Kolkata")
+    newest = there.fine(window.origin.clock())[1]
+    assert page.text("#events tr:nth-child(1) time").endswith(newest)
+    # The plot's ticks are of the same zone.
+    page.find(".u-over")
+    page.drag(".u-over", 0.85, 0.999)
+    page.until(lambda: "from=" in page.url, "brushing changed no period")
+    assert "Z" in parse_qs(urlsplit(page.url).query)["from"][0]
+    page.until(lambda: 0 < shown(window) <= 12, "there are no rows")
+    assert page.text("#time summary").startswith(there.shown(window.origin.clock())[:10])
+    page.click("#time summary")
+    typed = page.run("return document.querySelector('[name=from]').value")
+    page.clear("[name=to]")
+    page.clear("[name=from]")
+    page.type("[name=from]", f"{typed[:16]} - {newest[:5]}" + ENTER)
+    page.until(lambda: "zone=Asia" in page.url, "the zone was not sent along")
+    page.see(typed[:16], "#time summary")
+    page.click("#time summary")
+    page.click("[name=clock][value=received]")
+    page.see("arrival", "#time summary")
+    assert "clock=received" in page.url
+    page.ask("POST", "/goog/cdp/execute", place | {"params": {"timezoneId": ""}})

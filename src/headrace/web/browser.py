@@ -60,8 +60,13 @@ def theme(call: Call) -> str:
 
 
 def choose_theme(call: Call, name: str) -> None:
+    keep(call, THEME, name)
+
+
+def keep(call: Call, name: str, value: str) -> None:
+    """Have this browser remember a choice; no secret."""
     ends = "; Secure" if secure(call) else ""
-    line = f"{THEME}={name}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{ends}"
+    line = f"{name}={value}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{ends}"
     call.added.append((b"set-cookie", line.encode()))
 
 

@@ -7,10 +7,11 @@ from headrace.core.events.stats import Difference
 from headrace.core.refusals import invalid
 from headrace.eventstore.queries import ATTRIBUTE_FIELD
 from headrace.kit import times
-from headrace.web import forms, hostile, period, query, view
+from headrace.web import forms, hostile, query, view
 from headrace.web.rendering import page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
+from headrace.web.zones import GREENWICH
 from headrace.wire.call import Answer, Call
 
 # Fewer events than that on one side say little.
@@ -59,10 +60,10 @@ def _base(call: Call, seen: View) -> Base:
     """Read what is compared with from the address; without a word a search is compared with all, a time with before."""
     given = forms.query(call)
     if given.get("base_from") and given.get("base_to"):
-        start, end = (period.moment(given[name], name) for name in ("base_from", "base_to"))
+        start, end = (GREENWICH.read(given[name], name) for name in ("base_from", "base_to"))
         if start > end:
             raise invalid("base_from", "order", text="The period to compare with ends before it begins")
-        return Base("", f"{period.shown(start)} to {period.shown(end)}", (start, end))
+        return Base("", f"{seen.zone.shown(start)} to {seen.zone.shown(end)}", (start, end))
     name = given.get("base", "")
     name = name if name in BASES and (name != "all" or seen.search) else "all" if seen.search else "before"
     length = seen.period.end - seen.period.start

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from headrace.core import events
-from headrace.core.events import Filters
 from headrace.core.refusals import invalid
 from headrace.eventstore.queries import ATTRIBUTE_FIELD
 from headrace.eventstore.search import BY_NAME
@@ -54,9 +53,7 @@ class Facet(msgspec.Struct, frozen=True):
 def counted(call: Call, view: View, name: str) -> Facet:
     """Count one field: a name of FIELDS, or `attributes.<name>`. Its own terms of the search do not narrow it."""
     field = searched(name)
-    filters = Filters(
-        ts_from=view.period.start, ts_to=view.period.until, query=query.without(view.search, field) or None
-    )
+    filters = msgspec.structs.replace(view.filters, query=query.without(view.search, field) or None)
     found = events.counts(call.house, call.who, project_id=view.project.project_id, filters=filters, by=name)
     if name.startswith(ATTRIBUTE_FIELD):
         found = [(text, rows) for value, rows in found if (text := _scalar(value)) is not None]

@@ -8,7 +8,7 @@ from headrace.core.keys import NewKey
 from headrace.core.projects import Project
 from headrace.core.refusals import Refusal
 from headrace.eventstore.ids import public_id
-from headrace.web import forms
+from headrace.web import forms, senders
 from headrace.web.rendering import fragment, moved, page
 from headrace.web.routing import project_of, route
 from headrace.wire import site
@@ -57,6 +57,7 @@ def _keys(call: Call, project: Project, *, made: NewKey | None = None, refused: 
         refused=refused,
         base=site.base(call),
         asked=0,
+        senders=senders.ready(call),
         **_arrived(call, project),
     )
 

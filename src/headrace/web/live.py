@@ -52,7 +52,7 @@ def _recheck(call: Call, project_id: int) -> None:
 
 
 def _row(view: View, row: EventRow) -> bytes:
-    html = fragment("row.html", one=shown.line(view, row, view.words)).body
+    html = fragment("row.html", one=shown.line(view, row, view.words, arrival=view.arrival)).body
     return event(b"row", html, public_id(row.ts, row.id).encode())
 
 

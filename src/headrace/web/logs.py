@@ -13,7 +13,7 @@ from headrace.eventstore.ids import public_id
 from headrace.eventstore.queries import EventRow
 from headrace.eventstore.search.fields import LEVELS
 from headrace.kit import times
-from headrace.web import facets, forms, hostile, live, query, shown, view
+from headrace.web import facets, forms, hostile, live, period, query, shown, view
 from headrace.web.rendering import fragment, page
 from headrace.web.routing import project_of, route
 from headrace.web.view import View
@@ -179,7 +179,8 @@ def _understood(call: Call, slug: str) -> View:
 
 
 def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, Any]:
-    found = events.search(
+    ask = events.arrivals if seen.arrival else events.search
+    found = ask(
         call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, limit=PAGE, cursor=cursor
     )
     words = seen.words
@@ -187,7 +188,7 @@ def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, 
     onwards = seen.url(cursor=found.next_cursor) if found.next_cursor else ""
     more = seen.url("/rows", cursor=found.next_cursor, before=str(count)) if onwards and count < MOST_ROWS else ""
     return {
-        "lines": [shown.line(seen, row, words) for row in found.rows],
+        "lines": [shown.line(seen, row, words, arrival=seen.arrival) for row in found.rows],
         "more": more,
         "onwards": onwards,
         "total_before": before,
@@ -218,7 +219,10 @@ def _nearest(call: Call, seen: View) -> dict[str, str] | None:
     if not found.rows:
         return None
     moment = found.rows[0].ts
-    return {"moment": times.show(moment), "url": seen.around(moment, search=seen.search)}
+    return {
+        "moment": f"{seen.zone.shown(moment)} {seen.zone.abbreviation(moment)}",
+        "url": seen.around(moment, search=seen.search),
+    }
 
 
 def _histogram(call: Call, seen: View) -> dict[str, Any]:
@@ -230,6 +234,7 @@ def _histogram(call: Call, seen: View) -> dict[str, Any]:
         project_id=seen.project.project_id,
         filters=seen.filters,
         interval=width,
+        time="received_at" if seen.arrival else "ts",
         split="level",
     )
     step = width * times.SECOND
@@ -256,10 +261,10 @@ def _event(call: Call, seen: View) -> dict[str, Any]:
         row = events.get(call.house, call.who, project_id=seen.project.project_id, log_id=seen.event)
     except Refusal as refusal:
         return {"row": None, "text": refusal.text}
-    return _whole(seen, row)
+    return _whole(seen, row, call.house.clock())
 
 
-def _whole(seen: View, row: EventRow) -> dict[str, Any]:
+def _whole(seen: View, row: EventRow, now: int) -> dict[str, Any]:
     log_id = public_id(row.ts, row.id)
     return {
         "row": row,
@@ -272,8 +277,11 @@ def _whole(seen: View, row: EventRow) -> dict[str, Any]:
         "permalink": seen.around(row.ts, event=log_id),
         "context": seen.url("/context", event=log_id),
         "group": f"error_fingerprint:{row.error_fingerprint}" if row.error_fingerprint else "",
-        "happened": times.show(row.ts),
+        "iso": times.show(row.ts),
+        "happened": f"{' '.join(seen.zone.fine(row.ts))} {seen.zone.abbreviation(row.ts)}",
+        "ago": period.ago(row.ts, now),
         "arrived": times.show(row.received_at),
+        "lag": (row.received_at - row.ts) / times.SECOND,
         "closed": seen.url(),
     }
 

@@ -1,10 +1,12 @@
-"""The stretch of time that a page shows: named back from now, or from one moment to another. UTC throughout."""
+"""The stretch of time that a page shows: named back from now, or from one moment to another."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from headrace.core.refusals import invalid
 from headrace.kit import times
+from headrace.web.zones import zone
 
 PRESETS = {
     "5m": ("5 minutes", 5 * times.MINUTE),
@@ -20,6 +22,11 @@ DEFAULT = "1h"
 MOST_BUCKETS = 90
 # Widths that a person reads off an axis, in seconds.
 WIDTHS = (1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 7 * 86_400, 30 * 86_400)
+# Two moments in one text, as people and programs write them; and "last 3 h".
+PAIR = re.compile(r"\s+(?:to|until|-)\s+|\s*(?:\.\.+|[,;/\u2013\u2014])\s*")
+BACK = re.compile(r"(?:last\s+)?(?P<number>[1-9][0-9]{0,3})\s*(?P<unit>m|min|minutes?|h|hours?|d|days?)", re.IGNORECASE)
+UNITS = {"m": times.MINUTE, "h": times.HOUR, "d": times.DAY}
+TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:Z| UTC)?")
 CENTURY = 100 * 365 * 86_400
 
 
@@ -29,12 +36,6 @@ class Period(NamedTuple):
     name: str
     start: int
     end: int
-
-    @property
-    def label(self) -> str:
-        if self.name:
-            return f"Last {PRESETS[self.name][0]}"
-        return f"{shown(self.start)} to {shown(self.end)}"
 
     @property
     def until(self) -> int | None:
@@ -55,37 +56,43 @@ class Period(NamedTuple):
 
 
 def read(given: Mapping[str, str], now: int) -> Period:
-    """Read `period`, or `from` and `to`, of a page's address. Refused: a name or time that is none."""
-    first, last = given.get("from", "").strip(), given.get("to", "").strip()
+    """Read `period`, or `from` and `to`, of a page's address. Refused: a name or time that is none.
+
+    Times that name no zone are of the address's `zone`, which a form sends along, else UTC: the same address
+    means the same everywhere.
+    `from` alone may hold both ends, as they are copied from elsewhere, or a length of time back from now.
+    """
+    first, last = ends(given)
+    there = zone(given.get("zone", ""))
     if not first and not last:
         name = given.get("period") or DEFAULT
         if name not in PRESETS:
             raise invalid("period", f"is one of {', '.join(PRESETS)}")
         return Period(name, now - PRESETS[name][1], now)
-    start = moment(first, "from") if first else 0
-    end = moment(last, "to") if last else now
+    back = BACK.fullmatch(first)
+    if back is not None and not last:
+        return Period("", now - int(back["number"]) * UNITS[back["unit"][0].lower()], now)
+    start = there.read(first, "from") if first else 0
+    end = there.read(last, "to") if last else now
     if start > end:
         raise invalid("from", "order", text="The period ends before it begins")
     return Period("", start, end)
 
 
-def moment(text: str, field: str) -> int:
-    try:
-        return times.parse(text.removesuffix(" UTC").strip())
-    except ValueError:
-        raise invalid(field, "time", text=f"{field}: write a time such as 2026-01-31 10:00 (UTC)") from None
+def ends(given: Mapping[str, str]) -> tuple[str, str]:
+    """Return the texts of both ends; a second one that is a time of day alone is of the first one's day."""
+    first, last = given.get("from", "").strip(), given.get("to", "").strip()
+    both = [] if last else PAIR.split(first)
+    if len(both) == len("ab"):
+        first, last = both
+        if TIME_OF_DAY.fullmatch(last):
+            last = f"{first[:10]} {last}"
+    return first, last
 
 
 def shown(microseconds: int) -> str:
     """A moment as people read it, to the second."""
     return times.show(microseconds // times.SECOND * times.SECOND).replace("T", " ").removesuffix("Z")
-
-
-def clock(microseconds: int) -> str:
-    """The time of day, to the millisecond."""
-    whole = times.show(microseconds // times.MILLISECOND * times.MILLISECOND).removesuffix("Z")
-    clock_time = whole.partition("T")[2]
-    return f"{clock_time}.000" if "." not in clock_time else clock_time.ljust(12, "0")
 
 
 def ago(microseconds: int, now: int) -> str:

@@ -47,7 +47,6 @@ def environment() -> Environment:
         "seen": hostile.seen,
         "line": hostile.line,
         "shown": period.shown,
-        "clock": period.clock,
         "count": count,
         "short": short,
         "bars": bars,

@@ -44,8 +44,10 @@ class Line(msgspec.Struct, frozen=True):
     """One line of the list. `url` is the view with this event open, `part` the event alone."""
 
     id: str
-    ts: int
     iso: str
+    day: str
+    clock: str
+    title: str
     level: str
     service: str
     message: list[Piece]
@@ -64,12 +66,18 @@ class Field(msgspec.Struct, frozen=True):
     column: str
 
 
-def line(view: View, row: EventRow, words: re.Pattern[str] | None) -> Line:
+def line(view: View, row: EventRow, words: re.Pattern[str] | None, *, arrival: bool = False) -> Line:
+    """Return one line; its time is that of the event, or of its `arrival`."""
     log_id = public_id(row.ts, row.id)
+    moment = row.received_at if arrival else row.ts
+    day, clock = view.zone.fine(moment)
+    happened, arrived = (" ".join(view.zone.fine(one)) for one in (row.ts, row.received_at))
     return Line(
         id=log_id,
-        ts=row.ts,
         iso=times.show(row.ts),
+        day=day,
+        clock=clock,
+        title=f"{happened} {view.zone.label}, arrived {arrived}",
         level=row.level,
         service=hostile.line(row.service or ""),
         message=hostile.pieces(hostile.line(said(row)), words),

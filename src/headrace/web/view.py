@@ -1,6 +1,7 @@
 """What the log explorer shows, as its address says it: search, period, open event. There is no other state."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -11,9 +12,10 @@ from headrace.core.refusals import Refusal
 from headrace.core.searches import MOST_COLUMNS, column_names
 from headrace.eventstore.search import Node, SearchError, parse
 from headrace.kit import times
-from headrace.web import forms, hostile, period, query
-from headrace.web.period import Period
+from headrace.web import clocks, forms, hostile, period, query
+from headrace.web.period import PRESETS, Period
 from headrace.web.rendering import STAYS, fragment, page, partial_wanted
+from headrace.web.zones import GREENWICH, Zone
 from headrace.wire.call import Answer, Call
 
 AROUND = 15 * times.MINUTE
@@ -39,7 +41,11 @@ class Pill(NamedTuple):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """`node` is the search understood; None when it cannot be, and then `problem` says where and why."""
+    """`node` is the search understood; None when it cannot be, and then `problem` says where and why.
+
+    `arrival`: the period is of when events arrived, and so is their order. The browser may prefer that where an
+    address does not say. `zone` is what times are shown in.
+    """
 
     project: Project
     search: str
@@ -51,6 +57,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = False
     columns: tuple[str, ...] = ()
     page: str = "logs"
+    zone: Zone = GREENWICH
+    arrival: bool = False
+    prefers_arrival: bool = False
 
     @property
     def path(self) -> str:
@@ -58,11 +67,29 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     def on(self, page: str) -> "View":
         """Return this view on another page of the project: logs, patterns, differences."""
-        return msgspec.structs.replace(self, page=page, event="", live=False, plain=False)
+        return msgspec.structs.replace(self, page=page, event="", live=False, plain=False, arrival=False)
 
     @property
     def filters(self) -> Filters:
-        return Filters(ts_from=self.period.start, ts_to=self.period.until, query=self.search or None)
+        start, end, search = self.period.start, self.period.until, self.search or None
+        if self.arrival:
+            return Filters(received_from=start, received_to=end, query=search)
+        return Filters(ts_from=start, ts_to=end, query=search)
+
+    @property
+    def label(self) -> str:
+        """The period in words."""
+        if self.period.name:
+            return f"Last {PRESETS[self.period.name][0]}"
+        first, last = self.zone.shown(self.period.start), self.zone.shown(self.period.end)
+        return f"{first} to {last[11:] if last[:10] == first[:10] else last}"
+
+    @property
+    def clock(self) -> str | None:
+        """What an address has to say of the clock; event time goes without saying."""
+        if self.arrival:
+            return "received"
+        return "event" if self.prefers_arrival and self.page == "logs" and self.period.name else None
 
     @property
     def complaint(self) -> Complaint | None:
@@ -102,7 +129,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         modes = {"plain": self.plain, "live": self.live and self.period.name}
         kept = {name: "1" if on and not part else None for name, on in modes.items()}
         listed = ",".join(self.columns) or None
-        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, "columns": listed, **kept, **more}
+        parameters: dict[str, str | None] = {"q": wanted, **self.period.parameters, "columns": listed, **kept}
+        parameters |= {"clock": self.clock, **more}
         return forms.address(self.path + part, **parameters)
 
     def toggle(self, field: str, value: str, *, exclude: bool = False) -> str:
@@ -147,6 +175,7 @@ def read(call: Call, project: Project, name: str = "logs") -> View:
         node = parse(text)
     except SearchError as error:
         problem = error
+    arrival = given.get("clock") or ("received" if wants_arrival(call, given) else "")
     return View(
         project=project,
         search=text,
@@ -158,7 +187,15 @@ def read(call: Call, project: Project, name: str = "logs") -> View:
         live=given.get("live") == "1",
         columns=columns(given.get("columns", "")),
         page=name,
+        zone=clocks.of(call),
+        arrival=name == "logs" and arrival == "received",
+        prefers_arrival=clocks.prefers_arrival(call),
     )
+
+
+def wants_arrival(call: Call, given: Mapping[str, str]) -> bool:
+    """Tell whether the browser's choice holds: not for ends that some link names, which are of event time."""
+    return clocks.prefers_arrival(call) and not given.get("from") and not given.get("to")
 
 
 def columns(text: str) -> tuple[str, ...]:

@@ -56,9 +56,19 @@ def search_page(
     return page(house, selected(house, who, project_id, filters), limit, offset, before)
 
 
-def arrivals(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int) -> Page:
-    """Return a page of events, newest first by (arrival, id). It has no cursor but its offset."""
-    return page(house, selected(house, who, project_id, filters), limit, offset, None, "received_at")
+def arrivals(
+    house: "House",
+    who: Principal,
+    *,
+    project_id: int,
+    filters: Filters,
+    limit: int,
+    offset: int = 0,
+    cursor: str | None = None,
+) -> Page:
+    """Return a page of events, newest first by (arrival, id)."""
+    before = None if cursor is None else read_cursor(cursor)
+    return page(house, selected(house, who, project_id, filters), limit, offset, before, "received_at")
 
 
 def errors(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int = 0) -> Page:
@@ -85,7 +95,7 @@ def page(  # noqa: PLR0917  Called from the verbs above only.
 ) -> Page:
     with asked():
         rows = queries.latest(house.store.engine, selection, limit=limit + 1, offset=offset, before=before, order=order)
-    return Page(rows[:limit], write_cursor(rows[limit - 1]) if len(rows) > limit else None)
+    return Page(rows[:limit], write_cursor(rows[limit - 1], order) if len(rows) > limit else None)
 
 
 def get(house: "House", who: Principal, *, project_id: int, log_id: str) -> EventRow:
@@ -215,13 +225,14 @@ def asked() -> Iterator[None]:
         raise invalid("query", refused.kind, text=refused.text) from refused
 
 
-def write_cursor(row: EventRow) -> str:
-    text = f"{times.show(row.ts)}|{public_id(row.ts, row.id)}"
+def write_cursor(row: EventRow, order: TimeColumn = "ts") -> str:
+    moment = getattr(row, order)
+    text = f"{times.show(moment)}|{public_id(moment, row.id)}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str) -> tuple[int, int]:
-    """Return (event time, id) of the last event of the page before."""
+    """Return (time, id) of the last event of the page before, in the order of the pages."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         moment, _, log_id = text.partition("|")

@@ -39,6 +39,7 @@ const explorer = {};
   document.addEventListener("formdata", (event) => {
     if (event.target.id !== "search") return;
     for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
+    if (!event.formData.has("from") && !event.formData.has("to")) event.formData.delete("zone");
   });
 
   // -- histogram -------------------------------------------------------------------------------------------------
@@ -352,8 +353,19 @@ const explorer = {};
 
   // -- pieces that come and go -----------------------------------------------------------------------------------
 
+  // The browser knows what is local here; a page without script offers UTC and what was chosen before.
+  function offerZone() {
+    const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const button = $("[data-local-zone]");
+    if (!button || button.value || !local || ["UTC", UTC_ZONE].includes(local)) return;
+    button.value = local;
+    button.textContent = `${local} (local)`;
+    button.hidden = false;
+  }
+
   function settle() {
     draw();
+    offerZone();
     const id = new URLSearchParams(location.search).get("event");
     const row = id && rows().find((one) => one.dataset.id === id);
     if (row) row.classList.add("here");

@@ -1,4 +1,4 @@
-// What charts share: the theme's colours, numbers and moments as text, a plot in UTC that fits its box.
+// What charts share: the theme's colours, numbers and moments as text, a plot that fits its box.
 "use strict";
 
 // A canvas knows no variables: an element that wears the colour tells it.
@@ -12,7 +12,19 @@ function colour(name) {
 }
 
 const short = (n) => Intl.NumberFormat("en", { notation: "compact" }).format(n);
-const moment = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+
+// Times are UTC, but in the explorer in the zone that its page says.
+const UTC_ZONE = "Etc/UTC";
+const zone = () => $("#explorer")?.dataset.zone || UTC_ZONE;
+const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const writers = new Map();
+
+function moment(seconds) {
+  const name = zone();
+  if (name === UTC_ZONE) return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+  if (!writers.has(name)) writers.set(name, new Intl.DateTimeFormat("sv-SE", { timeZone: name, hourCycle: "h23", ...parts }));
+  return writers.get(name).format(new Date(seconds * 1000));
+}
 
 // The part of a moment that tells the ticks of an axis apart; days stand where they begin.
 function tick(seconds, span) {
@@ -47,7 +59,7 @@ function plotted(box, columns, { x, y, ...options }) {
   const plot = new uPlot({
     width: box.clientWidth,
     height: box.clientHeight,
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone()),
     padding: [6, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
