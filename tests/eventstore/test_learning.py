@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from headrace.eventstore import deletion, learning, messages, queries, rollup, schema
+from headrace.eventstore import attribute_columns, deletion, learning, messages, queries, rollup, schema, search
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.queries import Selection
-from tests.eventstore.conftest import ARRIVAL, SegmentOf, event, group
+from tests.eventstore.conftest import ARRIVAL, DAY, SegmentOf, event, group
 
 REGION = rollup.group_of("region")
 
@@ -27,7 +27,7 @@ def test_attributes_with_few_values_are_learned(
     before = segment_of([group(tenant, lines)])
     engine.insert_segment(before.path, token=before.name)
     engine.command("ALTER TABLE events DROP PROJECTION by_place")  # As a folder of an earlier release has none.
-    assert learning.candidates(engine) == [REGION]
+    assert learning.candidates(engine) == ([REGION], ["id"])
     learning.learn(engine)
     assert learning.known(engine) == {*rollup.GROUPS, REGION} - {"by_place"}
     engine.command(f"ALTER TABLE events {rollup.addition('by_place')}")
@@ -49,12 +49,13 @@ def test_attributes_with_few_values_are_learned(
     monkeypatch.setattr(learning, "MOST_ROWS_SHARE", 0.001)
     sizes = learning.SIZES + f" HAVING name = '{REGION}'"
     monkeypatch.setattr(learning, "SIZES", sizes)
-    assert rollup.column_of("region") in engine.learned()
+    assert attribute_columns.name_of("region") in engine.learned()
     learning.learn(engine)
     assert REGION not in learning.known(engine)
-    engine.columns, engine.known_until = frozenset({rollup.column_of("region")}), float("inf")  # Not yet heard of.
+    column = attribute_columns.name_of("region")
+    engine.columns, engine.known_until = frozenset({column}), float("inf")  # Not yet heard of.
     assert queries.count_by(engine, selection, "attributes.region") == found
-    assert engine.learned() == frozenset()
+    assert engine.learned() == {attribute_columns.name_of("id")}
     learning.learn(engine)
     assert REGION not in learning.known(engine)  # Nor is it learned again.
     assert queries.count_by(engine, selection, "attributes.region") == found
@@ -81,16 +82,57 @@ def lacking(engine: Engine) -> list[Any]:
     return engine.query(learning.LACKING, row=list[Any])
 
 
+def test_an_attribute_of_many_values_has_a_column_while_events_have_it(
+    engine: Engine, tenant: int, segment_of: SegmentOf, until: Callable[..., Any]
+) -> None:
+    def send(arrival: int, *keys: str) -> None:
+        lines = [event(arrival, attributes=dict.fromkeys(keys, f"{n}") | {"user_id": n}) for n in range(3000)]
+        segment = segment_of([group(tenant, lines, received_at=arrival)])
+        engine.insert_segment(segment.path, token=segment.name)
+
+    def found(text: str) -> int:
+        return queries.count(engine, Selection(tenant=tenant, search=search.compile(search.parse(text))))
+
+    later = ARRIVAL + 2 * DAY
+    engine.clock = lambda: later
+    send(later, "request_id")
+    learning.learn(engine)
+    names = {attribute_columns.name_of(key) for key in ("request_id", "user_id")}
+    assert engine.learned() >= names
+    send(later, "request_id")  # Some parts have the column, some do not.
+    for _ in range(2):
+        assert found("request_id:17 user_id:17") == 2
+        assert found("request_id:17 OR user_id:2999") == 4
+        assert found("-request_id:17") == 5998
+        assert found("request_id:1*7") == 222
+        assert found("user_id:[10 TO 19]") == 20
+        assert found("user_id:nobody") == 0
+        until(lambda: not learning.backfill(engine))
+    sql = "EXPLAIN indexes = 1 SELECT count() FROM events WHERE attributes[{k:String}] IN {v:Array(String)}"
+    told = str(engine.query(sql, {"k": "request_id", "v": ['"nobody"']}, row=list[Any]))
+    assert attribute_columns.name_of("request_id") in told
+    assert "i_values" in told, "the index over all values tells what need not be read"
+
+    engine.clock = lambda: later + 2 * DAY
+    send(later + 2 * DAY, "trace_id")
+    learning.learn(engine)
+    assert engine.learned() >= {attribute_columns.name_of(key) for key in ("trace_id", "user_id")}
+    assert attribute_columns.name_of("request_id") not in engine.learned()
+    assert found("request_id:17") == 2
+    assert found("trace_id:17") == 1
+    engine.clock = lambda: ARRIVAL
+
+
 def test_a_rollup_of_an_earlier_release_is_made_anew(engine: Engine, tenant: int, segment_of: SegmentOf) -> None:
     zone = rollup.group_of("zone")
-    body = rollup.body(zone).replace(rollup.column_of("zone"), "attributes['zone']")
+    body = rollup.body(zone).replace(attribute_columns.name_of("zone"), "attributes['zone']")
     engine.command(f"ALTER TABLE events ADD PROJECTION {zone} ({body})")
     lines = [event(ARRIVAL, attributes={"zone": number % 4}) for number in range(3000)]
     segment = segment_of([group(tenant, lines)])
     engine.insert_segment(segment.path, token=segment.name)
     learning.learn(engine)
     assert zone in learning.known(engine)
-    assert rollup.column_of("zone") in engine.learned()
+    assert attribute_columns.name_of("zone") in engine.learned()
     assert queries.count_by(engine, Selection(tenant=tenant, project=7), "attributes.zone")[0] == ("0", 750)
     engine.command(f"ALTER TABLE events {rollup.removal(zone)}")
 

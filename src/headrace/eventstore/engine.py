@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headrace.eventstore import rollup, schema
+from headrace.eventstore import attribute_columns, rollup, schema
 from headrace.eventstore.clients import Client, ClientError, Embedded, Parameters, Server
 from headrace.kit import clock as wall
 from headrace.kit.times import DAY
@@ -55,8 +55,8 @@ SELECT name, sum(covered), (
 ) GROUP BY name ORDER BY sum(own), name"""
 
 LEARNED = f"""
-SELECT name FROM system.columns
-WHERE {OF_EVENTS} AND startsWith(name, '{rollup.COLUMN}')"""
+SELECT name, type FROM system.columns
+WHERE {OF_EVENTS} AND startsWith(name, '{attribute_columns.PREFIX}')"""
 
 # What reads whole texts, or masks them, may take seconds. It yields to everything else, and never takes every client.
 SLOW = re.compile(r"\b(?:match|position\w*|replaceRegexpAll)\(|\bI?LIKE\b")
@@ -138,6 +138,7 @@ class Engine:
         self.oldest, self.oldest_until = 0, 0.0
         self.grouped: tuple[str, ...] = ()
         self.columns: frozenset[str] = frozenset()
+        self.various: frozenset[str] = frozenset()
         self.known_until = 0.0
         self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
         self.filled: set[str] = set()  # Partitions whose lacking rollups were made.
@@ -179,8 +180,9 @@ class Engine:
             limits["os_thread_priority"] = SLOW_NICE
         sent = dict(params or {})
         by_column = sql
-        if rollup.READ.search(sql):
-            by_column = rollup.with_columns(sql, sent, self.columns if reserved else self.learned())
+        if attribute_columns.READ.search(sql):
+            learned = self.columns if reserved else self.learned()
+            by_column = attribute_columns.read(sql, sent, learned, self.various)
         with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
             try:
                 answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
@@ -266,7 +268,9 @@ class Engine:
     def look(self) -> None:
         if time.monotonic() < self.known_until:
             return
-        self.columns = frozenset(name for (name,) in self.query(LEARNED, row=tuple[str]))
+        kinds = dict(self.query(LEARNED, row=tuple[str, str]))
+        self.columns = frozenset(kinds)
+        self.various = frozenset(name for name, kind in kinds.items() if kind == attribute_columns.VARIOUS)
         self.grouped = tuple(
             name
             for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])

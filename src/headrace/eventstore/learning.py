@@ -6,7 +6,7 @@ Nothing here changes an answer, only how soon it comes. `rollup` says what a rol
 import logging
 from typing import Any, Final
 
-from headrace.eventstore import rollup
+from headrace.eventstore import attribute_columns, rollup
 from headrace.eventstore.engine import LEARNED, OF_EVENTS, Engine, quoted
 from headrace.eventstore.statistics import NOT_COMPARED
 from headrace.kit.times import DAY, HOUR
@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 MOST_ATTRIBUTES: Final = 8  # All projects together: each costs a file or two of a part, and CPU at every insert.
 MOST_VALUES: Final = 100
+# Of more values, such as ids of requests and users: each stored once more, which costs 2 bytes a log and up to 30.
+MOST_VARIOUS: Final = 2
+LEAST_VARIOUS_SHARE: Final = 0.2
 LONGEST_VALUE: Final = 64
 LEAST_SHARE: Final = 0.05  # Of the sampled rows, that have the attribute.
 SAMPLE: Final = 50_000
@@ -54,9 +57,12 @@ GROUP BY mutation_id"""
 
 
 def learn(engine: Engine) -> None:
-    """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError."""
+    """Drop rollups that grew too large, add those of attributes that repeat few values. Raises EngineError.
+
+    Attributes of many values get a column alone; one that recent events have no more gives its place to another.
+    """
     there = known(engine)
-    columns = {name for (name,) in engine.query(LEARNED, row=tuple[str], reserved=True)}
+    columns = dict(engine.query(LEARNED, row=tuple[str, str], reserved=True))
     for group in [group for group in there if rollup.is_without_column(group, columns)]:
         engine.command(f"ALTER TABLE events {rollup.removal(group)}")  # An earlier release made it.
         there.discard(group)
@@ -67,11 +73,27 @@ def learn(engine: Engine) -> None:
             there.discard(group)
             log.info("The rollup %s had %d rows for %d events; dropped", group, rows, events)
     room = MOST_ATTRIBUTES - sum(rollup.attribute_of(group) is not None for group in there)
-    wanted = [group for group in candidates(engine) if group not in there and group not in engine.unfit][: max(room, 0)]
+    groups, various = candidates(engine)
+    wanted = [group for group in groups if group not in there and group not in engine.unfit][: max(room, 0)]
     for group in wanted:
         engine.command(f"ALTER TABLE events {rollup.addition(group)}")
         log.info("Attribute %r has a column and a rollup from now on", rollup.attribute_of(group))
+    taken = [attribute_columns.key_of(name) for name, kind in columns.items() if kind == attribute_columns.VARIOUS]
+    learn_various(engine, taken, [key for key in various if attribute_columns.name_of(key) not in columns], various)
     engine.known_until = 0.0
+
+
+def learn_various(engine: Engine, taken: list[str], wanted: list[str], common: list[str]) -> None:
+    room = MOST_VARIOUS - len(taken)
+    for key in [key for key in taken if key not in common][: max(len(wanted) - room, 0)]:
+        engine.command(
+            f"ALTER TABLE events {attribute_columns.removal(key)} SETTINGS alter_sync = 0, mutations_sync = 0"
+        )
+        log.info("Attribute %r has no column any more", key)
+        room += 1
+    for key in wanted[: max(room, 0)]:
+        engine.command(f"ALTER TABLE events {attribute_columns.addition(key, attribute_columns.VARIOUS)}")
+        log.info("Attribute %r has a column from now on", key)
 
 
 def known(engine: Engine) -> set[str]:
@@ -79,8 +101,8 @@ def known(engine: Engine) -> set[str]:
     return {name for (name,) in engine.query(sql, row=tuple[str], reserved=True)}
 
 
-def candidates(engine: Engine) -> list[str]:
-    """Return rollups of attributes that many recent events have, with few values, most common first."""
+def candidates(engine: Engine) -> tuple[list[str], list[str]]:
+    """Return attributes that many recent events have, most common first: rollups of few values, and keys of many."""
     now = engine.clock()
     for since in (now - HOUR, now - DAY):
         params: dict[str, Any] = {"since": since, "never": list(NOT_COMPARED)}
@@ -88,18 +110,19 @@ def candidates(engine: Engine) -> list[str]:
             "WITH (SELECT count() FROM sampled) AS size,"
             " sampled AS (SELECT attributes::Array(Tuple(String, String)) AS items FROM events"
             f" WHERE received_at >= {{since:Int64}} LIMIT {SAMPLE})"
-            " SELECT items.1 AS key, any(size) FROM sampled ARRAY JOIN items"
+            f" SELECT items.1 AS key, uniqExact(items.2) <= {MOST_VALUES} AS repeats FROM sampled ARRAY JOIN items"
             " WHERE key NOT IN {never:Array(String)}"
             " GROUP BY key"
-            f" HAVING count() >= size * {LEAST_SHARE} AND uniqExact(items.2) <= {MOST_VALUES}"
-            f" AND max(length(items.2)) <= {LONGEST_VALUE} AND size >= {LEAST_SAMPLE}"
+            f" HAVING count() >= any(size) * if(repeats, {LEAST_SHARE}, {LEAST_VARIOUS_SHARE})"
+            f" AND max(length(items.2)) <= {LONGEST_VALUE} AND any(size) >= {LEAST_SAMPLE}"
             " AND countIf(startsWith(items.2, '{') OR startsWith(items.2, '[')) = 0"
             f" ORDER BY count() DESC, key LIMIT {4 * MOST_ATTRIBUTES}"
         )
         found = engine.query(sql, params, row=tuple[str, int], settings={"max_threads": 1}, reserved=True)
+        keys = [(key, few) for key, few in found if attribute_columns.can_name(key)]
         if found:
-            return [rollup.group_of(key) for key, _ in found if rollup.can_name(key)]
-    return []
+            return [rollup.group_of(key) for key, few in keys if few], [key for key, few in keys if not few]
+    return [], []
 
 
 def backfill(engine: Engine) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from headrace.eventstore import rollup, substring
+from headrace.eventstore import attribute_columns, rollup, substring
 from headrace.eventstore.engine import Engine
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Compiled
@@ -211,7 +211,7 @@ def rolled(field: str | None) -> str | None:
     if field is None or not field.startswith(ATTRIBUTE_FIELD):
         return {"status_class": rollup.STATUS_CLASS}.get(field or "", field)
     key = field.removeprefix(ATTRIBUTE_FIELD)
-    return rollup.column_of(key) if rollup.can_name(key) else None
+    return attribute_columns.name_of(key) if attribute_columns.can_name(key) else None
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ rows deleted, so they agree with the rows whatever happens to a part. A part tha
 Which attributes have one, and the filling of parts that lack one, is the work of `learning`.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from headrace.eventstore import attribute_columns
 from headrace.kit.times import MINUTE
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "by_kind": ("error_type", "method", "status_code"),
 }
 OF_ATTRIBUTE: Final = "by_attribute_"
-COLUMN: Final = "attribute_"  # Of a learned attribute: its JSON text, empty where it is absent.
-LONGEST_KEY: Final = 64  # Bytes; the name of a file is made of it.
 
 # Field of a selection -> the columns that its condition reads.
 FILTERED: Final[dict[str, tuple[str, ...]]] = {
@@ -41,9 +39,6 @@ FILTERED: Final[dict[str, tuple[str, ...]]] = {
     "environment": ("environment",),
     "errors": ("level", "log_type"),
 }
-# An attribute as questions read it, by the name of the parameter that has its key.
-READ: Final = re.compile(r"attributes\[\{(\w+):String\}\]")
-
 UNCOUNTED: Final = ("fingerprint", "text", "search")
 
 
@@ -57,16 +52,6 @@ def moment(column: str) -> str:
     return f"({quarter(column)} * {QUARTER} - {ORIGIN})"
 
 
-def column_of(key: str) -> str:
-    """Return the name of the column that a learned attribute has."""
-    return COLUMN + key.encode().hex()
-
-
-def can_name(key: str) -> bool:
-    """Tell whether an attribute may have a column and a rollup of its own."""
-    return 0 < len(key.encode(errors="replace")) <= LONGEST_KEY and "\0" not in key
-
-
 def group_of(key: str) -> str:
     return OF_ATTRIBUTE + key.encode().hex()
 
@@ -78,12 +63,12 @@ def attribute_of(group: str) -> str | None:
 def columns_of(group: str) -> tuple[str, ...]:
     """Return the columns that a group counts, none of a group that this release does not know."""
     key = attribute_of(group)
-    return GROUPS.get(group, ()) if key is None else (column_of(key),)
+    return GROUPS.get(group, ()) if key is None else (attribute_columns.name_of(key),)
 
 
 def is_without_column(group: str, learned: Collection[str]) -> bool:
     key = attribute_of(group)
-    return key is not None and column_of(key) not in learned
+    return key is not None and attribute_columns.name_of(key) not in learned
 
 
 def body(group: str) -> str:
@@ -96,29 +81,14 @@ def addition(group: str) -> str:
     """Return what ALTER TABLE has to do for a group, and for the column of an attribute."""
     added = f"ADD PROJECTION IF NOT EXISTS {group} ({body(group)})"
     key = attribute_of(group)
-    if key is None:
-        return added
-    literal = key.replace("\\", "\\\\").replace("'", "\\'")
-    text = f"LowCardinality(String) MATERIALIZED attributes['{literal}']"
-    return f"ADD COLUMN IF NOT EXISTS {column_of(key)} {text}, {added}"
+    return added if key is None else f"{attribute_columns.addition(key)}, {added}"
 
 
 def removal(group: str) -> str:
     """Return what ALTER TABLE has to do so that nothing of a group stays."""
     key = attribute_of(group)
     dropped = f"DROP PROJECTION IF EXISTS {group}"
-    return dropped if key is None else f"{dropped}, DROP COLUMN IF EXISTS {column_of(key)}"
-
-
-def with_columns(sql: str, params: Mapping[str, Any], learned: Collection[str]) -> str:
-    """Return SQL that reads learned attributes from their columns; `learned` are the names of these."""
-
-    def read(found: re.Match[str]) -> str:
-        key = params.get(found[1])
-        name = column_of(key) if isinstance(key, str) and can_name(key) else ""
-        return name if name in learned else found[0]
-
-    return READ.sub(read, sql) if learned else sql
+    return dropped if key is None else f"{dropped}, {attribute_columns.removal(key)}"
 
 
 def settings(group: str) -> dict[str, str | float]:
