@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from headrace.core import jobs, rules
+from headrace.core import jobs, rules, workflows
 from headrace.core.refusals import Refusal
 from headrace.web import forms
 from headrace.web.rendering import moved, page
@@ -43,7 +43,7 @@ def _page(call: Call, *, refused: Refusal | None = None) -> Answer:
         call,
         "pauses.html",
         pauses=jobs.paused(call.house, call.who),
-        kinds=sorted(call.house.part(jobs.Kinds).named),
+        kinds=workflows.pausable(call.house, call.who),
         all=ALL,
         refused=refused,
     )

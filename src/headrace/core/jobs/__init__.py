@@ -38,6 +38,7 @@ from headrace.core.jobs.record import (
     Page,
     Retry,
     define,
+    define_family,
     leave,
 )
 from headrace.core.jobs.scheduler import Duties
@@ -72,6 +73,7 @@ __all__ = [
     "counts",
     "created_since",
     "define",
+    "define_family",
     "enqueue",
     "failures",
     "finish",

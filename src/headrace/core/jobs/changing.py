@@ -17,6 +17,8 @@ from headrace.core.refusals import conflict, forbidden
 from headrace.core.schema import jobs as schema
 from headrace.kit.times import DAY
 
+LONGEST_KIND = 64
+
 
 class Stops:
     """Whom to tell in this process when a running job is cancelled; the engine puts its own ear here."""
@@ -92,20 +94,31 @@ def pause(house: House, who: Principal, *, kind: str, everywhere: bool = False) 
 
     Of the caller's organization, which takes an admin; `everywhere` of all of them, which takes the operator.
     """
-    values = _pause(house, who, kind, everywhere=everywhere) | {"created_at": house.clock()}
+    values = _pause(who, kind, everywhere=everywhere) | {"created_at": house.clock()}
+    if kind:
+        _check_kind(house, kind)
     with house.db.write() as connection:
         connection.execute(house.db.insert(schema.job_pauses).values(values).on_conflict_do_nothing())
         audit.record(connection, house, who, "jobs:kind:paused", data={"kind": kind, "everywhere": everywhere})
 
 
 def resume(house: House, who: Principal, *, kind: str, everywhere: bool = False) -> None:
-    """End a pause."""
-    values, table = _pause(house, who, kind, everywhere=everywhere), schema.job_pauses
+    """End a pause, also one of a kind that only another process knows."""
+    values, table = _pause(who, kind, everywhere=everywhere), schema.job_pauses
     mine = (table.c.kind == values["kind"]) & (table.c.organization_id == values["organization_id"])
+    if not kind.isprintable():
+        _check_kind(house, kind)  # A database need not be able to take it.
     with house.db.write() as connection:
-        connection.execute(sa.delete(table).where(mine))
+        if not connection.execute(sa.delete(table).where(mine)).rowcount and kind:
+            _check_kind(house, kind)
         audit.record(connection, house, who, "jobs:kind:resumed", data={"kind": kind, "everywhere": everywhere})
         house.db.after_commit(house.part(Bell).ring)
+
+
+def _check_kind(house: House, kind: str) -> None:
+    kinds = house.part(Kinds)
+    if not kind.isprintable() or len(kind) > LONGEST_KIND or kinds.find(kind) is None:
+        rules.choice(kind, "kind", sorted(kinds.named))
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -128,12 +141,10 @@ def paused(house: House, who: Principal) -> list[Pause]:
         return [Pause(kind, organization_id == 0, since) for kind, organization_id, since in rows]
 
 
-def _pause(house: House, who: Principal, kind: str, *, everywhere: bool) -> dict[str, object]:
+def _pause(who: Principal, kind: str, *, everywhere: bool) -> dict[str, object]:
     rules.require_admin(who, "jobs")
     if everywhere and who.kind != "operator" and who.role != "super_admin":
         raise forbidden("Only the operator pauses jobs of all organizations")
-    if kind:
-        rules.choice(kind, "kind", sorted(house.part(Kinds).named))
     return {"kind": kind, "organization_id": 0 if everywhere else who.organization_id}
 
 

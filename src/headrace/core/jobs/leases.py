@@ -88,8 +88,8 @@ def reap(house: House) -> int:
         rows = run(connection, EXPIRED + skip, now=now).fetchall()
         for worker in dead:
             rows += run(connection, DEAD + skip, worker=worker).fetchall()
-        known = house.part(Kinds).named
-        given = {row[0]: outcome.lost(sql.job_of(row[:-1]), row[-1]) for row in rows if row[3] in known}
+        kinds = house.part(Kinds)
+        given = {row[0]: outcome.lost(sql.job_of(row[:-1]), row[-1]) for row in rows if kinds.find(row[3])}
         return len(settle(house, connection, list(given.values())))
 
     found = house.db.submit(take)

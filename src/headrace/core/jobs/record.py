@@ -29,6 +29,7 @@ __all__ = [
     "Retry",
     "TimeUpError",
     "define",
+    "define_family",
     "leave",
 ]
 
@@ -89,16 +90,26 @@ class Kinds:
     def __init__(self, house: House) -> None:
         self.house = house
         self.named: dict[str, Kind] = {}
+        # By how their names begin: kinds that only other processes run, and what is the same of all of them.
+        self.families: dict[str, Kind] = {}
 
     def __getitem__(self, name: str) -> Kind:
-        try:
-            return self.named[name]
-        except KeyError:
-            raise LookupError(f"no kind of job {name!r} is defined; app.py defines them") from None
+        found = self.find(name)
+        if found is None:
+            raise LookupError(f"no kind of job {name!r} is defined; app.py defines them")
+        return found
+
+    def find(self, name: str) -> Kind | None:
+        """Return a kind that this process runs, or can at least look after."""
+        found = self.named.get(name)
+        if found is None:
+            family = next((one for prefix, one in self.families.items() if name.startswith(prefix)), None)
+            found = None if family is None else msgspec.structs.replace(family, name=name)
+        return found
 
     def usual(self, name: str) -> Kind:
         """Return a kind, or one with the usual limits in the place of what only other processes know."""
-        return self.named.get(name) or Kind(name=name, run=None)
+        return self.find(name) or Kind(name=name, run=None)
 
 
 def define(house: House, kind: Kind) -> None:
@@ -107,6 +118,11 @@ def define(house: House, kind: Kind) -> None:
     if kind.name in kinds:
         raise ValueError(f"the kind of job {kind.name!r} is defined twice")
     kinds[kind.name] = kind
+
+
+def define_family(house: House, prefix: str, kind: Kind) -> None:
+    """Have this process enqueue and look after every kind whose name begins so; others, or later ones, run them."""
+    house.part(Kinds).families[prefix] = kind
 
 
 def leave(house: House, name: str) -> None:

@@ -5,6 +5,7 @@ from headrace.core.workflows.defining import BUILTIN, Defined, define, remove, u
 from headrace.core.workflows.definitions import Definition, get, list_all
 from headrace.core.workflows.firing import fire
 from headrace.core.workflows.kinds import define as define_kinds
+from headrace.core.workflows.kinds import pausable
 from headrace.core.workflows.queues import Pulled, Waits, anything, complete, fail, heartbeat, lease
 from headrace.core.workflows.schedules import MISSED, OVERLAP, Schedule
 from headrace.core.workflows.starting import Order, start, start_together
@@ -37,6 +38,7 @@ __all__ = [
     "list_all",
     "list_workers",
     "notes",
+    "pausable",
     "remove",
     "start",
     "start_together",

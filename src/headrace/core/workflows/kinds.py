@@ -80,6 +80,9 @@ def define(house: House, ended: Ended | None = None) -> None:
     ]
     for kind in made:
         jobs.define(house, msgspec.structs.replace(limited(house, kind), ended=ended, replayed=replayed))
+    # Functions that only another server has, or that are broken here: their jobs wait.
+    others = Kind(name=functions.PREFIX, run=None, ended=ended, replayed=replayed)
+    jobs.define_family(house, functions.PREFIX, others)
 
 
 def limited(house: House, kind: Kind) -> Kind:
@@ -122,21 +125,16 @@ def place(house: House, organization_id: int, workflow: str) -> Place:
         return Place(BUILTIN[workflow])
     found = definitions.find(house, organization_id, workflow)
     if found is not None:
-        kind = _kind_of(found)
-        ensure(house, kind)
-        return Place(kind, workflow, found.tries)
+        return Place(_kind_of(found), workflow, found.tries)
     if workflow not in functions.installed():
         return Place(ECHO)
-    kind = functions.kind_name(workflow)
-    ensure(house, kind)
-    return Place(kind)
+    return Place(functions.kind_name(workflow))
 
 
-def ensure(house: House, kind: str) -> None:
-    """Know the kind of a function that only another server has, or that is broken here: its jobs wait."""
-    named = house.part(Kinds).named
-    if kind not in named:
-        named[kind] = Kind(name=kind, run=None, ended=named[ECHO].ended, replayed=replayed)
+def pausable(house: House, who: Principal) -> list[str]:
+    """Return the kinds of jobs that the organization may have: those of this server, and its own functions'."""
+    own = {_kind_of(one) for one in definitions.list_all(house, definitions.owner(who))}
+    return sorted(own | house.part(Kinds).named.keys())
 
 
 def replayed(house: House, job: Job) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from litestar import delete, get, put
 from litestar.params import FromPath, QueryParameter
 
-from headrace.core import jobs
+from headrace.core import jobs, workflows
 from headrace.wire.door import Incoming, terms
 from headrace.wire.moments import Time, timed
 
@@ -61,7 +61,7 @@ def named(kind: str) -> str:
 
 def listed(call: Incoming) -> PauseList:
     found = [PauseOut(**timed(one, "since") | {"kind": one.kind or ALL}) for one in jobs.paused(call.house, call.who)]
-    return PauseList(found, sorted(call.house.part(jobs.Kinds).named))
+    return PauseList(found, workflows.pausable(call.house, call.who))
 
 
 ROUTES = (list_all, pause, resume)
