@@ -231,6 +231,19 @@ def test_the_run_that_makes_up_for_a_long_silence_is_the_last_one(
         assert schedules.get(house, ada, name=name).last_at == clock.now
 
 
+@SQLITE
+def test_a_workflow_that_a_schedule_starts_is_not_removed(house: House, ada: Principal, sign_up: SignUp) -> None:
+    eve = sign_up(house, "eve@example.com")
+    for who in (ada, eve):
+        workflows.define(house, who, name="nightly", kind="queue")
+    schedules.create(house, ada, **NIGHTLY)
+    workflows.remove(house, eve, name="nightly")
+    said = "The schedule 'report' starts this workflow: remove it, or have it start another one"
+    assert refusal(lambda: workflows.remove(house, ada, name="nightly")) == (Kind.CONFLICT, said)
+    schedules.update(house, ada, name="report", workflow="another")
+    assert workflows.remove(house, ada, name="nightly").name == "nightly"
+
+
 def test_runs_that_are_left_out_are_counted(house: House, ada: Principal, clock: FakeClock) -> None:
     schedules.create(house, ada, **NIGHTLY, missed="all")
     clock.advance(5 * 86_400)

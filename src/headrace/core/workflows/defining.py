@@ -13,6 +13,7 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import conflict, invalid, not_found
 from headrace.core.schema.workflows import workflow_definitions as table
+from headrace.core.schema.workflows import workflow_schedules as schedules
 from headrace.core.webhooks import signing
 from headrace.core.workflows import definitions
 from headrace.core.workflows.definitions import (
@@ -142,13 +143,17 @@ def update(
 
 
 def remove(house: House, who: Principal, *, name: str) -> Definition:
-    """Remove a definition; its name is then one that runs `echo`. Refused (conflict) while jobs of it wait or run."""
+    """Remove a definition; its name is then one that runs `echo`.
+
+    Refused (conflict) while jobs of it wait or run, and while a schedule starts it.
+    """
     rules.require_admin(who, RESOURCE)
     with house.db.write() as connection:
         # Nobody would serve these any more.
         for state in jobs.LIVE:
             if jobs.list_all(house, definitions.owner(who), name=definitions.known(name), state=state, limit=1).jobs:
                 raise conflict(f"Jobs of this workflow are {state}: let them end, or cancel them")
+        _check_schedules(connection, who, name)
         gone = sa.delete(table).where(_of(who.organization_id, name)).returning(*SHOWN)
         row = connection.execute(gone).mappings().one_or_none()
         if row is None:
@@ -156,6 +161,14 @@ def remove(house: House, who: Principal, *, name: str) -> Definition:
         removed = Definition(**row)
         audit.record(connection, house, who, "workflow:definition:removed", target=f"workflow:{removed.id}")
     return removed
+
+
+def _check_schedules(connection: sa.Connection, who: Principal, name: str) -> None:
+    """Refuse to leave schedules behind whose runs would succeed without doing anything."""
+    mine = sa.and_(schedules.c.organization_id == who.organization_id, schedules.c.workflow == definitions.known(name))
+    first = connection.execute(sa.select(schedules.c.name).where(mine).order_by(schedules.c.name).limit(1)).scalar()
+    if first is not None:
+        raise conflict(f"The schedule {first!r} starts this workflow: remove it, or have it start another one")
 
 
 def _seal(connection: sa.Connection, house: House, definition: Definition, secret: str) -> None:

@@ -107,19 +107,25 @@ def heartbeat(
         try:
             job = jobs.heartbeat(house, **facts)
         except Refusal:
-            calling = push.caller(house, who.organization_id, mark, name)
-            if calling is not None:
-                return _while_called(house, *calling, said)
+            beat = _while_called(house, who, mark, name, said)
+            if beat is not None:
+                return beat
             job = jobs.heartbeat(house, **facts)  # It may have been handed over just now.
     except Refusal as refusal:
         raise _told(house, who, refusal, mark) from refusal
     return Beat(lease_until=until, cancelled=job.state == CANCELLING)
 
 
-def _while_called(house: House, job: Job, engine: str, said: Progress | None) -> Beat:
+def _while_called(house: House, who: Principal, fence: str, name: str, said: Progress | None) -> Beat | None:
     """Hear of an endpoint whose call is still open: the engine holds its job, and it may say how far that is."""
+    calling = push.caller(house, who.organization_id, fence, name)
+    if calling is None:
+        return None
+    job, engine = calling
     if said is not None:
         jobs.say(house, engine, {(job.id, job.attempt): said})
+    if push.caller(house, who.organization_id, fence, name) is None:
+        return None  # What was said may have come too late for the engine to hold the job.
     until = house.clock() + house.settings.jobs_lease_seconds * SECOND
     return Beat(lease_until=until, cancelled=job.state == CANCELLING)
 
