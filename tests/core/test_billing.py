@@ -388,6 +388,12 @@ def test_subscriptions_begin_renew_and_end(
     assert refusal(lambda: billing.cancel(house, ada, subscription_id=999))[0] is Kind.NOT_FOUND
     again = billing.subscribe(house, ada, plan="enterprise", payment_method_id="pm_1")
     assert billing.cancel(house, ada, subscription_id=again.id).status == "canceled"
+    # What it owed is owed no more: nobody brings it back by paying for it.
+    (bill, *_), _ = billing.list_invoices(house, ada)
+    assert (bill.status, bill.description) == ("void", "enterprise")
+    void = (Kind.CONFLICT, f"{bill.external_id} is void already")
+    assert refusal(lambda: billing.mark_paid(house, operator, invoice=bill.external_id, amount=1)) == void
+    assert plan(house, ada) == "free"
 
 
 def test_an_unpaid_renewal_ends_the_plan(house: House, ada: Principal, operator: Principal, clock: FakeClock) -> None:

@@ -1,6 +1,7 @@
 """The pages of local billing: an order from its page to its bill, for a buyer whom nobody knows."""
 
 import re
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -81,6 +82,20 @@ def test_a_plan_leads_back_to_whoever_sold_it(origin: Origin, visitor: Visitor, 
     bills = visitor.get("/ui/billing").text
     assert "incomplete" in bills
     assert "sub_local_" in bills
+
+
+def test_a_subscription_is_cancelled(origin: Origin, visitor: Visitor, new_tenant: Callable[[], Tenant]) -> None:
+    who = biller(origin, visitor.tenant)
+    made = billing.subscribe(origin.house, who, plan="pro", payment_method_id="pm_1")
+    assert "Cancel the subscription" in visitor.get("/ui/billing").text
+    theirs = billing.subscribe(origin.house, biller(origin, new_tenant()), plan="free")
+    assert visitor.post("/ui/billing/cancel", {"subscription_id": str(theirs.id)}).status_code == 404
+    assert visitor.post("/ui/billing/cancel", {"subscription_id": "x"}).status_code == 400
+    assert visitor.post("/ui/billing/cancel", {"subscription_id": str(made.id)}).status_code == 303
+    shown = visitor.get("/ui/billing").text
+    assert (">canceled<" in shown, ">void<" in shown, "/ui/billing/cancel" in shown) == (True, True, False)
+    again = visitor.post("/ui/billing/cancel", {"subscription_id": str(made.id)})
+    assert (again.status_code, "This subscription is over" in again.text) == (409, True)
 
 
 def test_an_order_that_is_too_late(origin: Origin, visitor: Visitor, anybody: httpx.Client) -> None:

@@ -13,7 +13,7 @@ from headrace.core.billing.events import made
 from headrace.core.billing.prices import Price
 from headrace.core.billing.records import Checkout, Subscription, checkout_of
 from headrace.core.house import House
-from headrace.core.schema.billing import checkouts, subscriptions
+from headrace.core.schema.billing import checkouts, invoices, subscriptions
 from headrace.kit.times import DAY, SECOND
 
 PERIOD_US = 30 * DAY
@@ -34,19 +34,8 @@ def placed(house: House, connection: sa.Connection, order: Checkout) -> list[Eve
 
 def settled(house: House, connection: sa.Connection, row: sa.Row[Any], amount: int) -> list[Event]:
     """Return what happens when an invoice is paid: to it, to its subscription, to the order that it came of."""
-    about = {
-        "id": row.external_id,
-        "subscription": row.subscription_external_id,
-        "amount_due": amount,
-        "amount_paid": amount,
-        "currency": row.currency,
-        "status": "paid",
-        "description": row.description,
-        "period_start": seconds(row.period_start),
-        "period_end": seconds(row.period_end),
-        "metadata": {"organization_id": str(row.organization_id)},
-    }
-    told = [made(house, "invoice.paid", about)]
+    paid = {"amount_due": amount, "amount_paid": amount, "status": "paid"}
+    told = [made(house, "invoice.paid", written(row) | paid)]
     if row.subscription_external_id is not None:
         same = subscriptions.c.external_id == row.subscription_external_id
         plan = connection.execute(sa.select(subscriptions.c.plan).where(same)).scalar_one()
@@ -71,15 +60,25 @@ def subscribed(house: House, organization_id: int, plan: str, price: Price) -> t
     ]
 
 
-def cancelled(house: House, one: Subscription) -> Event:
+def cancelled(house: House, connection: sa.Connection, one: Subscription) -> list[Event]:
     """Return what happens when a subscription is cancelled: paid for, it ends with its period, else at once."""
     assert one.external_id is not None  # noqa: S101  The free plan has no provider.
     about = subscription(house, one.organization_id, one.plan, one.external_id, one.status)
     about |= {"current_period_start": seconds(one.period_start), "current_period_end": seconds(one.period_end)}
     if one.status == "active":
         about["cancel_at_period_end"] = True
-        return made(house, "customer.subscription.updated", about)
-    return made(house, "customer.subscription.deleted", about)
+        return [made(house, "customer.subscription.updated", about)]
+    return ended(house, connection, about)
+
+
+def ended(house: House, connection: sa.Connection, about: dict[str, Any]) -> list[Event]:
+    """Return what happens at the end of a subscription: what it still owes is owed no more."""
+    open_ones = sa.select(invoices).where(
+        invoices.c.subscription_external_id == about["id"], invoices.c.status == "open"
+    )
+    void = [written(row) | {"status": "void"} for row in connection.execute(open_ones)]
+    told = [made(house, "invoice.finalized", one) for one in void]
+    return [made(house, "customer.subscription.deleted", about), *told]
 
 
 def subscription(house: House, organization_id: int, plan: str, external_id: str, status: str) -> dict[str, Any]:
@@ -108,6 +107,22 @@ def invoice(
         "period_start": now,
         "period_end": now + PERIOD_US // SECOND if subscription_id else now,
         "metadata": {"organization_id": str(organization_id)},
+    }
+
+
+def written(row: sa.Row[Any]) -> dict[str, Any]:
+    """Return an invoice as an event shows it."""
+    return {
+        "id": row.external_id,
+        "subscription": row.subscription_external_id,
+        "amount_due": row.amount_due,
+        "amount_paid": row.amount_paid,
+        "currency": row.currency,
+        "status": row.status,
+        "description": row.description,
+        "period_start": seconds(row.period_start),
+        "period_end": seconds(row.period_end),
+        "metadata": {"organization_id": str(row.organization_id)},
     }
 
 

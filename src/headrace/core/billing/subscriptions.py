@@ -64,7 +64,8 @@ def cancel(house: House, who: Principal, *, subscription_id: int) -> Subscriptio
             connection.execute(sa.update(subscriptions).where(same).values(ended))
             effects.settle(house, connection, who.organization_id)
         else:
-            events.apply(house, connection, local.cancelled(house, one))
+            for event in local.cancelled(house, connection, one):
+                events.apply(house, connection, event)
         audit.record(connection, house, who, "billing:subscription:cancelled", target=f"subscription:{one.id}")
         return subscription_of(connection.execute(sa.select(subscriptions).where(same)).one())
 
@@ -94,12 +95,12 @@ def renew(house: House) -> int:
         with house.db.write() as connection:
             query = sa.select(subscriptions).where(subscriptions.c.id == number, over).with_for_update()
             row = connection.execute(query).one_or_none()
-            for event in _next(house, row) if row is not None else ():
+            for event in _next(house, connection, row) if row is not None else ():
                 events.apply(house, connection, event)
     return len(found)
 
 
-def _next(house: House, row: sa.Row[Any]) -> list[effects.Event]:
+def _next(house: House, connection: sa.Connection, row: sa.Row[Any]) -> list[effects.Event]:
     one = subscription_of(row)
     assert one.external_id is not None  # noqa: S101  Only such were asked for.
     about = local.subscription(house, one.organization_id, one.plan, one.external_id, "past_due")
@@ -109,7 +110,7 @@ def _next(house: House, row: sa.Row[Any]) -> list[effects.Event]:
     }
     lapsed = one.status == "past_due" and (one.period_end or 0) + GRACE_US <= house.clock()
     if one.cancel_at_period_end or lapsed:
-        return [events.made(house, "customer.subscription.deleted", about)]
+        return local.ended(house, connection, about)
     if one.status == "past_due":
         return []
     price = prices.local(house.settings, one.plan) or prices.Price(None, house.settings.currency)
