@@ -85,10 +85,22 @@ def test_who_sends_all_before_reading_gets_his_answer(
     target: Target, encoding: str, size: int, said: tuple[int, str]
 ) -> None:
     headers = {"Authorization": f"Bearer {target.key}", "Content-Encoding": encoding}
-    for _ in range(3):
+    for _ in range(2):
         status, text = target.ask("POST", "/api/v1/ingest/single", b" " * size, headers)
         assert (status, json.loads(text)["detail"]) == said
     target.healthy()
+
+
+def test_who_leaves_while_his_requests_wait_is_no_fault(target: Target) -> None:
+    address = urlsplit(target.served.url)
+    path = f"/api/v1/logs/counts?project_id={target.project_id}"
+    one = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {target.key}\r\n\r\n".encode()
+    for _ in range(6):
+        with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as connection:
+            connection.sendall(one * 20)
+            connection.recv(20)
+    target.healthy()
+    assert "Exception in ASGI application" not in target.served.log.read_text() + target.served.output
 
 
 def good(marker: str) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     in_head = False
+    running: RequestResponseCycle | None = None
     head_bytes = 0
     head_timer: asyncio.TimerHandle | None = None
     without_offer = b""
@@ -126,6 +127,10 @@ class Protocol(HttpToolsProtocol):
         if self.held_timer is not None:
             self.held_timer.cancel()
         super().connection_lost(exc)
+        # Of several requests that were sent at once, the last is told above; the one that is being answered is here.
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self.waits:
@@ -283,6 +288,7 @@ class Protocol(HttpToolsProtocol):
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         scope["extensions"] = {EXTENSION: Exchange(cycle, self.candidate)}
         self.candidate = b""
+        self.running = cycle
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, status: int, detail: str) -> None:
