@@ -77,7 +77,7 @@ def test_answers(ask: Ask, client: httpx.Client, tenant: Tenant) -> None:
         ("values", {"field": "x"}, "field: must be attributes.<name> or one of "),
         ("values", {"field": "level", "limit": 201}, "limit"),
         ("values", {"field": "level", "q": "level:eror"}, "position 7"),
-        ("histogram", {"by": "attributes."}, "field: an attribute's path has"),
+        ("histogram", {"by": "attributes."}, "by: an attribute's path has"),
         ("histogram", {"interval": "never"}, "interval: must be"),
         ("histogram", {"interval": "1", "fill": True, "periodFrom": "2001-01-01"}, "interval: gives more than"),
         ("quantiles", {"quantiles": "2"}, "quantiles: must be 1-10 numbers"),

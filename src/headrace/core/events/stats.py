@@ -153,7 +153,7 @@ def histogram(
     `fill` gives every bucket of the period, also the empty ones; a side without a bound begins or ends with the events.
     """
     if by is not None:
-        known(by, statistics.VALUES)
+        known(by, statistics.VALUES, "by")
     selection = selected(house, who, project_id, filters)
     engine = house.store.engine
     with asked():
