@@ -21,6 +21,7 @@ from headrace.core.jobs.reading import (
     get,
     is_live,
     list_all,
+    live,
     standings,
     tallied,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "lease",
     "leave",
     "list_all",
+    "live",
     "pause",
     "paused",
     "resume",

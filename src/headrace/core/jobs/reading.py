@@ -76,6 +76,13 @@ def is_live(connection: sa.Connection, job_id: int) -> bool:
     return connection.execute(live).first() is not None
 
 
+def live(house: House, *, organization_id: int, most: int) -> int:
+    """Count an organization's jobs that are not over, up to `most`."""
+    mine = sa.select(TABLE.c.id).where(TABLE.c.organization_id == organization_id, TABLE.c.finished_at.is_(None))
+    with house.db.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(mine.limit(most).subquery())).scalar_one()
+
+
 def by_token(house: House, who: Principal, *, token: str, view: str | None = None) -> Job:
     rules.require(who, "jobs", "read")
     if not token.isascii() or "\0" in token:

@@ -245,6 +245,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             256,
         ),
     ] = 4
+    jobs_limit: Annotated[
+        int,
+        Rule(
+            "Jobs of one organization that are not over; beyond, starting a workflow answers 503.",
+            "A queue that nobody serves must not fill the disk.",
+            1,
+            1_000_000_000,
+        ),
+    ] = 1_000_000
     jobs_lease_seconds: Annotated[
         int,
         Rule(

@@ -15,6 +15,7 @@ from headrace.core.outward import Outward
 from headrace.core.principal import Principal
 from headrace.core.refusals import invalid
 from headrace.core.workflows import kinds
+from headrace.core.workflows.backlog import Backlog
 from headrace.core.workflows.definitions import LONGEST_NAME, RESOURCE
 from headrace.kit.outbound import OutboundError
 
@@ -44,7 +45,7 @@ def start(
     """Start a workflow; the job is on disk when this returns. A name that nobody registered runs `echo`.
 
     `payload` is an object of at most 204,800 bytes as JSON; `priority` 0-100 (LOW, NORMAL, HIGH); `callback_url` is
-    kept in the job for whoever tells of its end.
+    kept in the job for whoever tells of its end. Refused (unavailable): as many as may be are not over yet.
     """
     fields = {
         "workflow": workflow,
@@ -93,6 +94,7 @@ def _values(house: House, place: Callable[[int, str], kinds.Place], order: Order
     url = None if callback_url is None else _callback(house, callback_url)
     urgency = rules.integer(fields.get("priority", NORMAL), "priority", 0, PRIORITIES)
     found = place(who.organization_id, name)
+    house.part(Backlog).take(who.organization_id)
     return {
         "kind": found.kind,
         "organization_id": who.organization_id,
