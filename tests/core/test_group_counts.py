@@ -130,6 +130,20 @@ def test_a_project_has_no_more_groups_than_its_limit(shop: Shop, settings: Setti
     assert len(shop.listed(limit=200)) == 91
 
 
+def test_a_project_full_of_merged_groups_gets_room_again(shop: Shop) -> None:
+    small = msgspec.structs.replace(shop.house.settings, error_groups=100)
+    object.__setattr__(shop.house, "settings", small)  # A house is frozen; this one is the test's own.
+    now, marks = shop.clock.now, [f"{number:064x}" for number in range(100)]
+    shop.happens(*(shop.seen(mark, at=now + number) for number, mark in enumerate(marks)))
+    ids = [shop.group(mark).id for mark in marks]
+    merging.merge(shop.house, shop.who, **shop.of(shop.group(marks[99])), group_ids=ids[:20])
+    tidying.tidy(shop.house)
+    left = {group.id for group in shop.listed(limit=200)}
+    assert left == set(ids[30:]), "the latest with its twenty, and the 69 before it"
+    shop.happens(shop.seen(f"{104:064x}", at=now + 1_001))
+    assert len(shop.listed(limit=200)) == 71
+
+
 def test_old_hours_news_and_groups_are_let_go(shop: Shop) -> None:
     shop.happens(shop.seen(users=users("eve"), release="1"), shop.seen(B))
     comments.add(shop.house, shop.who, **shop.of(shop.group()), text="Why?")

@@ -114,13 +114,27 @@ def too_many(connection: sa.Connection, most: int) -> list[int]:
     columns = error_groups.c
     full = sa.select(columns.project_id).group_by(columns.project_id).having(sa.func.count() >= most)
     for project in connection.execute(full).scalars().all():
-        newest = sa.select(columns.id).where(columns.project_id == project)
-        ordered = newest.order_by(columns.last_seen.desc(), columns.id.desc())
-        past = connection.execute(ordered.offset(most * KEPT_PERCENT // 100).limit(AT_ONCE)).scalars().all()
-        found = with_members(connection, past)
+        found = with_members(connection, past_room(connection, project, most * KEPT_PERCENT // 100)[:AT_ONCE])
         if found:
             return found
     return []
+
+
+def past_room(connection: sa.Connection, project: int, room: int) -> list[int]:
+    """Return the groups of a project that those seen later leave no room for, the latest first; never the latest of all.
+
+    What was merged into a group takes room too, and goes with it.
+    """
+    columns, member = error_groups.c, error_groups.alias()
+    merged = sa.select(sa.func.count()).where(member.c.merged_into == columns.id).scalar_subquery()
+    roots = sa.select(columns.id, merged).where(columns.project_id == project, columns.merged_into.is_(None))
+    past, held = [], 0
+    for group, members in connection.execute(roots.order_by(columns.last_seen.desc(), columns.id.desc())):
+        if held and held + 1 + members > room:
+            past.append(group)
+        else:
+            held += 1 + members
+    return past
 
 
 def with_members(connection: sa.Connection, ids: Sequence[int]) -> list[int]:
