@@ -121,7 +121,7 @@ def too_many(connection: sa.Connection, most: int) -> list[int]:
 
 
 def past_room(connection: sa.Connection, project: int, room: int) -> list[int]:
-    """Return the groups of a project that those seen later leave no room for, the latest first; never the latest of all.
+    """Return the groups of a project that those seen later leave no room for, the latest first; never the very latest.
 
     What was merged into a group takes room too, and goes with it.
     """
