@@ -201,11 +201,34 @@ def test_local_time_is_offered_and_kept(window: Window) -> None:
     typed = page.run("return document.querySelector('[name=from]').value")
     page.clear("[name=to]")
     page.clear("[name=from]")
+    page.run("document.querySelector('#explorer').dataset.before = 'yes'")
     page.type("[name=from]", f"{typed[:16]} - {newest[:5]}" + ENTER)
-    page.until(lambda: "zone=Asia" in page.url, "the zone was not sent along")
+    page.until(lambda: not page.run("return document.querySelector('[data-before]')"), "the page stayed")
+    assert "zone=Asia" in page.url
     page.see(typed[:16], "#time summary")
     page.click("#time summary")
     page.click("[name=clock][value=received]")
     page.see("arrival", "#time summary")
     assert "clock=received" in page.url
     page.ask("POST", "/goog/cdp/execute", place | {"params": {"timezoneId": ""}})
+
+
+def test_an_event_of_all_projects_opens_in_its_own(window: Window) -> None:
+    some(window, 6)
+    page = window.browser
+    for path in ("/ui/logs", LOGS):
+        window.open(path)
+        page.see("6 events", ".sums")
+        page.find(".facet .value")
+    window.open("/ui/logs")
+    page.see("6 events", ".sums")
+    page.see("An App", "#events tr:nth-child(2) .project")
+    page.run(LISTEN)
+    page.run("document.querySelector('#events tr:nth-child(3) a.open').focus()")
+    page.click("[data-line=link]")
+    link = copied(page)
+    page.click("#events tr:nth-child(2) .message")
+    page.see("order 001", ".drawer .message")
+    assert urlsplit(page.url).path == LOGS.format(slug=window.visitor.tenant.slug)
+    page.open(link)
+    page.see("order 002", ".drawer .message")

@@ -261,6 +261,12 @@ def test_where_nothing_is_the_nearest_is_named(origin: Origin, visitor: Visitor)
     assert "2020-02-02 02:02:02 UTC" in page
     near = next(link for link in links(page) if "from=2020" in link)
     assert "long ago" in visitor.get(near).text
+    visitor.send({"message": "now"}, origin=origin)
+    page = visitor.get(f"{PROJECT}/logs?from=2021-01-01&to=2021-01-02").text
+    assert "The last before this period is of 2020-02-02 02:02:02 UTC" in page
+    assert page.count(">Show it<") == 2
+    page = visitor.get(f"{PROJECT}/logs?from=2019-01-01&to=2019-01-02").text
+    assert page.count(">Show it<") == 1
 
 
 def test_what_a_field_may_become(origin: Origin, visitor: Visitor) -> None:

@@ -1,5 +1,6 @@
 """Local assets: own styles and scripts, and the libraries that `make setup` fetched. Each is named by what is in it."""
 
+import gzip
 import logging
 from functools import cache
 from hashlib import sha256
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 import brotli  # type: ignore[import-untyped]  # It ships no types.
 
+from headrace.web.packing import accepted
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
 
@@ -28,7 +30,7 @@ class Asset(NamedTuple):
     url: str
     media: bytes
     content: bytes
-    packed: bytes
+    packed: dict[str, bytes]
 
 
 @cache
@@ -40,7 +42,10 @@ def assets() -> dict[str, Asset]:
         if media is not None:
             content = path.read_bytes()
             url = f"{PREFIX}{path.stem}.{sha256(content).hexdigest()[:16]}{path.suffix}"
-            packed = brotli.compress(content, quality=COMPRESSION)
+            packed = {
+                "br": brotli.compress(content, quality=COMPRESSION),
+                "gzip": gzip.compress(content, COMPRESSION, mtime=0),
+            }
             found[str(path.relative_to(STATIC))] = Asset(url, media, content, packed)
     missing = [name for name in LIBRARIES if name not in found]
     if missing:
@@ -62,8 +67,10 @@ def _route(asset: Asset) -> HotRoute:
     async def serve(call: Call) -> Answer:
         call.family = "immutable"
         varying = (b"vary", b"Accept-Encoding")
-        if "br" in (call.header("accept-encoding") or ""):
-            return Answer(200, asset.packed, (varying, (b"content-encoding", b"br")), asset.media)
+        encoding = accepted(call)
+        if encoding:
+            packed = asset.packed[encoding]
+            return Answer(200, packed, (varying, (b"content-encoding", encoding.encode())), asset.media)
         return Answer(200, asset.content, (varying,), asset.media)
 
     return HotRoute(method="GET", path=asset.url, run=serve, terms=Terms(limited=False), listed=False)

@@ -22,9 +22,9 @@ def create(call: Call, slug: str) -> Answer:
     """Delete what was counted: the address says the same search and the same two moments."""
     seen = view.read(call, project_of(call, slug), PAGE)
     try:
-        if forms.fields(call).get("named") != seen.project.slug:
-            raise invalid("named", "must be the project's name", text=f"To delete, write {seen.project.slug}")
-        deletions.create(call.house, call.who, project_id=seen.project.project_id, filters=_between(seen))
+        if forms.fields(call).get("named") != seen.own.slug:
+            raise invalid("named", "must be the project's name", text=f"To delete, write {seen.own.slug}")
+        deletions.create(call.house, call.who, project_id=seen.own.project_id, filters=_between(seen))
     except Refusal as refusal:
         return _page(call, seen, refused=forms.said(refusal))
     return moved(seen.path)
@@ -43,7 +43,7 @@ def _between(seen: View) -> Filters:
 
 
 def _page(call: Call, seen: View, *, refused: Refusal | None = None) -> Answer:
-    project_id = seen.project.project_id
+    project_id = seen.own.project_id
     ends = {"from": times.show(seen.period.start), "to": times.show(seen.period.end)}
     matched = None
     listed = deletions.list_all(call.house, call.who, project_id=project_id)

@@ -41,7 +41,7 @@ def show(call: Call, slug: str) -> Answer:
         return view.misunderstood(call, seen)
     base = _base(call, seen)
     found = stats.compare(
-        call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, baseline=base.span
+        call.house, call.who, project_id=seen.own.project_id, filters=seen.filters, baseline=base.span
     )
     return page(
         call,

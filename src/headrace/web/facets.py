@@ -54,7 +54,7 @@ def counted(call: Call, view: View, name: str) -> Facet:
     """Count one field: a name of FIELDS, or `attributes.<name>`. Its own terms of the search do not narrow it."""
     field = searched(name)
     filters = msgspec.structs.replace(view.filters, query=query.without(view.search, field) or None)
-    found = events.counts(call.house, call.who, project_id=view.project.project_id, filters=filters, by=name)
+    found = events.counts(call.house, call.who, project_id=view.project_id, filters=filters, by=name)
     if name.startswith(ATTRIBUTE_FIELD):
         found = [(text, rows) for value, rows in found if (text := _scalar(value)) is not None]
     return _facet(view, name, found)
@@ -108,16 +108,14 @@ def fields(call: Call, view: View) -> list[Facet]:
     """
     narrowed = {name for name, field in FIELDS.items() if any(query.picked(view.search, field))}
     together = [name for name in FIELDS if name not in narrowed]
-    found = events.facets(
-        call.house, call.who, project_id=view.project.project_id, filters=view.filters, fields=together
-    )
+    found = events.facets(call.house, call.who, project_id=view.project_id, filters=view.filters, fields=together)
     listed = [counted(call, view, name) if name in narrowed else _facet(view, name, found[name]) for name in FIELDS]
     return [one for one in listed if one.values]
 
 
 def attributes(call: Call, view: View) -> list[Facet]:
     """List the attributes of the newest events; each is counted when it is opened."""
-    page = events.search(call.house, call.who, project_id=view.project.project_id, filters=view.filters, limit=SAMPLE)
+    page = events.search(call.house, call.who, project_id=view.project_id, filters=view.filters, limit=SAMPLE)
     seen: dict[str, int] = {}
     for row in page.rows:
         for key in row.attributes or {}:

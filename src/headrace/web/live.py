@@ -21,12 +21,12 @@ def follow(call: Call, view: View) -> Answer:
     wish = tail.wanted(
         call.house,
         call.who,
-        project_id=view.project.project_id,
+        project_id=view.own.project_id,
         filters=Filters(query=view.search or None),
         encode=partial(_row, view),
         after=call.header("last-event-id") or None,
     )
-    call.stream = Stream(partial(_opened, call, wish, view.project.project_id), MEDIA, HEADERS)
+    call.stream = Stream(partial(_opened, call, wish, view.own.project_id), MEDIA, HEADERS)
     return Answer(200)
 
 

@@ -1,6 +1,7 @@
 """The log explorer: the page, and the parts that it asks for by itself (more rows, histogram, facets, one event)."""
 
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -36,8 +37,9 @@ VALUE_BEGUN = re.compile(
 )
 
 
-def show(call: Call, slug: str) -> Answer:
-    seen = view.read(call, project_of(call, slug))
+def show(call: Call, slug: str = "") -> Answer:
+    """Show the events of a project; without a `slug`, as its parts too, those of all of the organization's."""
+    seen = _read(call, slug)
     if seen.problem is not None:
         return view.misunderstood(call, seen)
     given = forms.query(call)
@@ -46,6 +48,8 @@ def show(call: Call, slug: str) -> Answer:
         call,
         "logs.html",
         project=seen.project,
+        everywhere=seen.project is None,
+        kept_since=_kept_since(call, seen),
         view=seen,
         event=_event(call, seen) if seen.event else None,
         histogram=_histogram(call, seen) if seen.plain else None,
@@ -55,7 +59,15 @@ def show(call: Call, slug: str) -> Answer:
     )
 
 
-def newer(call: Call, slug: str) -> Answer:
+def _kept_since(call: Call, seen: View) -> str:
+    """Say since when all projects keep their events, where the view of all of them asks for more; else nothing."""
+    if seen.project is not None:
+        return ""
+    since = events.kept_since(call.house, call.who)
+    return f"{seen.zone.shown(since)} {seen.zone.abbreviation(since)}" if seen.period.start < since else ""
+
+
+def newer(call: Call, slug: str = "") -> Answer:
     """Say how many events of the view have arrived since it was shown; asked again and again."""
     seen = _understood(call, slug)
     given = forms.query(call)
@@ -78,11 +90,11 @@ def _asks(seen: View, since: int, asked: int) -> dict[str, Any]:
 
 
 def _count(call: Call, seen: View, filters: Filters) -> int:
-    found = events.counts(call.house, call.who, project_id=seen.project.project_id, filters=filters, by="level")
+    found = events.counts(call.house, call.who, project_id=seen.project_id, filters=filters, by="level")
     return sum(rows for _, rows in found)
 
 
-def rows(call: Call, slug: str) -> Answer:
+def rows(call: Call, slug: str = "") -> Answer:
     """Return the next rows of the list."""
     seen = _understood(call, slug)
     given = forms.query(call)
@@ -90,17 +102,17 @@ def rows(call: Call, slug: str) -> Answer:
     return fragment("rows.html", view=seen, **_rows(call, seen, given.get("cursor") or None, count))
 
 
-def histogram(call: Call, slug: str) -> Answer:
+def histogram(call: Call, slug: str = "") -> Answer:
     seen = _understood(call, slug)
     return fragment("histogram.html", view=seen, histogram=_histogram(call, seen))
 
 
-def facet_list(call: Call, slug: str) -> Answer:
+def facet_list(call: Call, slug: str = "") -> Answer:
     seen = _understood(call, slug)
     return fragment("facets.html", view=seen, facets=_facets(call, seen))
 
 
-def values(call: Call, slug: str) -> Answer:
+def values(call: Call, slug: str = "") -> Answer:
     """Return the values of one field, counted."""
     seen = _understood(call, slug)
     facet = facets.counted(call, seen, forms.query(call).get("field", ""))
@@ -115,7 +127,7 @@ def event(call: Call, slug: str) -> Answer:
 def context(call: Call, slug: str) -> Answer:
     """Return what the project's events were just before and after one of them, of all, or of its service or host."""
     seen = _understood(call, slug)
-    project_id = seen.project.project_id
+    project_id = seen.own.project_id
     row = events.get(call.house, call.who, project_id=project_id, log_id=seen.event)
     given = forms.query(call).get("scope", "")
     scope = given if given in {"service", "host"} and getattr(row, given) else ""
@@ -139,13 +151,13 @@ def export(call: Call, slug: str) -> Answer:
     """Send every event of the view as a file, within the limits of exports."""
     seen = _understood(call, slug)
     form = forms.choice(forms.query(call), "format", MEDIA)
-    wanted = exports.begin(call.house, call.who, project_id=seen.project.project_id, filters=seen.filters)
+    wanted = exports.begin(call.house, call.who, project_id=seen.own.project_id, filters=seen.filters)
     rows_of_file = Rows(shown.whole, shown.WHOLE, shown.cells)
-    call.stream = stream(call, wanted, form, rows_of_file, title=seen.project.slug)
+    call.stream = stream(call, wanted, form, rows_of_file, title=seen.own.slug)
     return Answer(200)
 
 
-def completion(call: Call, slug: str) -> Answer:
+def completion(call: Call, slug: str = "") -> Answer:
     """Offer what the word that is being typed may become: names of fields, or values of one."""
     seen = _understood(call, slug)
     begun = forms.query(call).get("text", "")
@@ -171,8 +183,12 @@ def _values(call: Call, seen: View, found: re.Match[str]) -> list[tuple[str, str
     return [(f"{found['minus']}{found['name']}:{query.value(one.text)}", f"{one.rows:,}") for one in fitting]
 
 
+def _read(call: Call, slug: str) -> View:
+    return view.read(call, project_of(call, slug)) if slug else view.everywhere(call)
+
+
 def _understood(call: Call, slug: str) -> View:
-    seen = view.read(call, project_of(call, slug))
+    seen = _read(call, slug)
     if seen.problem is not None:
         raise invalid("q", seen.problem.sentence, text=f"The search cannot be understood: {seen.problem}")
     return seen
@@ -180,9 +196,7 @@ def _understood(call: Call, slug: str) -> View:
 
 def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, Any]:
     ask = events.arrivals if seen.arrival else events.search
-    found = ask(
-        call.house, call.who, project_id=seen.project.project_id, filters=seen.filters, limit=PAGE, cursor=cursor
-    )
+    found = ask(call.house, call.who, project_id=seen.project_id, filters=seen.filters, limit=PAGE, cursor=cursor)
     words = seen.words
     count = before + len(found.rows)
     onwards = seen.url(cursor=found.next_cursor) if found.next_cursor else ""
@@ -192,7 +206,7 @@ def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, 
         "more": more,
         "onwards": onwards,
         "total_before": before,
-        "nearest": None if found.rows or before or cursor else _nearest(call, seen),
+        "nearest": [] if found.rows or before or cursor else _nearest(call, seen),
         "without": [] if found.rows or before or cursor else _without(call, seen),
     }
 
@@ -211,27 +225,33 @@ def _without(call: Call, seen: View) -> list[tuple[str, int, str]]:
     return found
 
 
-def _nearest(call: Call, seen: View) -> dict[str, str] | None:
-    """Return when the newest event outside of the period was that matches, and where it can be seen."""
-    found = events.search(
-        call.house, call.who, project_id=seen.project.project_id, filters=Filters(query=seen.search or None), limit=1
-    )
-    if not found.rows:
-        return None
-    moment = found.rows[0].ts
-    return {
-        "moment": f"{seen.zone.shown(moment)} {seen.zone.abbreviation(moment)}",
-        "url": seen.around(moment, search=seen.search),
-    }
+def _nearest(call: Call, seen: View) -> list[tuple[str, str, str]]:
+    """Return the newest event that matches, and the last before the period where that is another one.
+
+    Of each what it is, its moment in words and where it is seen.
+    """
+    search = seen.search or None
+    ends = {"newest": None, "last before this period": seen.period.start - 1}
+    found: dict[int, tuple[str, str, str]] = {}
+    for name, end in ends.items():
+        filters = Filters(query=search, ts_to=end)
+        rows = events.search(call.house, call.who, project_id=seen.project_id, filters=filters, limit=1).rows
+        if not rows:
+            break
+        moment = rows[0].ts
+        words = f"{seen.zone.shown(moment)} {seen.zone.abbreviation(moment)}"
+        found.setdefault(moment, (name, words, seen.around(moment, search=seen.search)))
+    return list(found.values())
 
 
 def _histogram(call: Call, seen: View) -> dict[str, Any]:
     """Count per bucket and level, zeros included."""
     width = seen.period.width
+    began = time.perf_counter()
     found = events.histogram(
         call.house,
         call.who,
-        project_id=seen.project.project_id,
+        project_id=seen.project_id,
         filters=seen.filters,
         interval=width,
         time="received_at" if seen.arrival else "ts",
@@ -245,6 +265,7 @@ def _histogram(call: Call, seen: View) -> dict[str, Any]:
     series = {level: [counted.get((start, level), 0) for start in starts] for level in LEVELS}
     return {
         "total": sum(one.rows for one in found),
+        "took": round((time.perf_counter() - began) * 1_000),
         "levels": [(level, sum(rows)) for level, rows in series.items() if any(rows)],
         "data": msgspec.json.encode(
             {"starts": [start // times.SECOND for start in starts], "width": width, "series": series}
@@ -258,7 +279,7 @@ def _facets(call: Call, seen: View) -> dict[str, Any]:
 
 def _event(call: Call, seen: View) -> dict[str, Any]:
     try:
-        row = events.get(call.house, call.who, project_id=seen.project.project_id, log_id=seen.event)
+        row = events.get(call.house, call.who, project_id=seen.own.project_id, log_id=seen.event)
     except Refusal as refusal:
         return {"row": None, "text": refusal.text}
     return _whole(seen, row, call.house.clock())
@@ -286,16 +307,20 @@ def _whole(seen: View, row: EventRow, now: int) -> dict[str, Any]:
     }
 
 
+PARTS = (
+    ("", show),
+    ("/rows", rows),
+    ("/newer", newer),
+    ("/histogram", histogram),
+    ("/facets", facet_list),
+    ("/values", values),
+    ("/completion", completion),
+)
 ROUTES = (
-    route("GET", "/ui/projects/{slug}/logs", show),
-    route("GET", "/ui/projects/{slug}/logs/rows", rows),
-    route("GET", "/ui/projects/{slug}/logs/newer", newer),
-    route("GET", "/ui/projects/{slug}/logs/histogram", histogram),
-    route("GET", "/ui/projects/{slug}/logs/facets", facet_list),
-    route("GET", "/ui/projects/{slug}/logs/values", values),
+    *(route("GET", f"/ui/projects/{{slug}}/logs{path}", run) for path, run in PARTS),
+    *(route("GET", f"/ui/logs{path}", run) for path, run in PARTS),
     route("GET", "/ui/projects/{slug}/logs/event", event),
     route("GET", "/ui/projects/{slug}/logs/context", context),
-    route("GET", "/ui/projects/{slug}/logs/completion", completion),
     route("GET", "/ui/projects/{slug}/logs/live", follow),
     route("GET", "/ui/projects/{slug}/logs/export", export),
 )

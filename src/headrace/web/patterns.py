@@ -34,7 +34,7 @@ def show(call: Call, slug: str) -> Answer:
     found = stats.patterns(
         call.house,
         call.who,
-        project_id=seen.project.project_id,
+        project_id=seen.own.project_id,
         filters=seen.filters,
         limit=MOST,
         stretches=STRETCHES,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from headrace.core import projects
 from headrace.core.projects import Project
+from headrace.web.packing import packed
 from headrace.wire.call import Answer, Call
 from headrace.wire.door import HotRoute, Terms
 from headrace.wire.threads import within
@@ -18,7 +19,10 @@ def route(method: str, path: str, run: Callable[..., Answer], credential: str = 
     async def serve(call: Call) -> Answer:
         parts = call.path.split("/")
         named = {name: parts[index] for name, index in places.items()}
-        return await within(call, run, call, **named)
+        return await within(call, answered, call, **named)
+
+    def answered(call: Call, **named: str) -> Answer:
+        return packed(call, run(call, **named))
 
     body = "body_limit" if method == "POST" else None
     return HotRoute(method=method, path=path, run=serve, terms=Terms(credential=credential, body=body), listed=False)

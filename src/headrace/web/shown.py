@@ -41,7 +41,10 @@ LONGEST_SEARCHED = 400
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of the list. `url` is the view with this event open, `part` the event alone."""
+    """One line of the list. `url` is the view with this event open, `part` the event alone.
+
+    In a list of all projects `project` is the name of the event's, `url` the time around it there, and `part` is empty.
+    """
 
     id: str
     iso: str
@@ -53,6 +56,7 @@ class Line(msgspec.Struct, frozen=True):
     message: list[Piece]
     url: str
     part: str
+    project: str = ""
     chosen: list[str] = []
 
 
@@ -72,6 +76,12 @@ def line(view: View, row: EventRow, words: re.Pattern[str] | None, *, arrival: b
     moment = row.received_at if arrival else row.ts
     day, clock = view.zone.fine(moment)
     happened, arrived = (" ".join(view.zone.fine(one)) for one in (row.ts, row.received_at))
+    url, part, project = view.url(event=log_id), view.url("/event", event=log_id), ""
+    if view.project is None:
+        owner = view.projects.get(row.project)
+        one = msgspec.structs.replace(view, project=owner)
+        url, part = one.around(row.ts, search=view.search, event=log_id) if owner else "", ""
+        project = hostile.line(owner.name) if owner else str(row.project)
     return Line(
         id=log_id,
         iso=times.show(row.ts),
@@ -81,8 +91,9 @@ def line(view: View, row: EventRow, words: re.Pattern[str] | None, *, arrival: b
         level=row.level,
         service=hostile.line(row.service or ""),
         message=hostile.pieces(hostile.line(said(row)), words),
-        url=view.url(event=log_id),
-        part=view.url("/event", event=log_id),
+        url=url,
+        part=part,
+        project=project,
         chosen=[hostile.line(cell(row, name)) for name in view.columns],
     )
 

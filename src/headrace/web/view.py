@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from headrace.core import projects
 from headrace.core.events import Filters
 from headrace.core.projects import Project
-from headrace.core.refusals import Refusal
+from headrace.core.refusals import Refusal, not_found
 from headrace.core.searches import MOST_COLUMNS, column_names
 from headrace.eventstore.search import Node, SearchError, parse
 from headrace.kit import times
@@ -44,10 +45,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """`node` is the search understood; None when it cannot be, and then `problem` says where and why.
 
     `arrival`: the period is of when events arrived, and so is their order. The browser may prefer that where an
-    address does not say. `zone` is what times are shown in.
+    address does not say. `zone` is what times are shown in. Without a `project` it is of all `projects`, by id.
     """
 
-    project: Project
+    project: Project | None
     search: str
     period: Period
     node: Node | None
@@ -60,10 +61,22 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     zone: Zone = GREENWICH
     arrival: bool = False
     prefers_arrival: bool = False
+    projects: Mapping[int, Project] = {}
 
     @property
     def path(self) -> str:
-        return f"/ui/projects/{self.project.slug}/{self.page}"
+        return f"/ui/{self.page}" if self.project is None else f"/ui/projects/{self.project.slug}/{self.page}"
+
+    @property
+    def own(self) -> Project:
+        """The project of a view that is of one."""
+        if self.project is None:
+            raise not_found("This is of one project")
+        return self.project
+
+    @property
+    def project_id(self) -> int | None:
+        return None if self.project is None else self.project.project_id
 
     def on(self, page: str) -> "View":
         """Return this view on another page of the project: logs, patterns, differences."""
@@ -166,7 +179,13 @@ def misunderstood(call: Call, view: View) -> Answer:
     return page(call, f"{view.page}.html", status=400, project=view.project, view=view)
 
 
-def read(call: Call, project: Project, name: str = "logs") -> View:
+def everywhere(call: Call) -> View:
+    """Read the view of all projects of the organization."""
+    known = {one.project_id: one for one in projects.list_all(call.house, call.who)}
+    return msgspec.structs.replace(read(call, None), projects=known, event="", live=False)
+
+
+def read(call: Call, project: Project | None, name: str = "logs") -> View:
     """Read the view from the address of a page: logs, patterns or differences. Columns that cannot be are left out."""
     given = forms.query(call)
     text = given.get("q", "").strip()

@@ -12,6 +12,7 @@ from headrace.core.events.read import (
     find,
     get,
     histogram,
+    kept_since,
     surroundings,
     top_messages,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "find",
     "get",
     "histogram",
+    "kept_since",
     "search",
     "surroundings",
     "top_messages",

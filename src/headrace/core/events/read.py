@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from headrace.core import projects
 from headrace.core.events.filters import Filters
 from headrace.core.keys import resolved_project
 from headrace.core.principal import Principal
-from headrace.core.refusals import invalid, not_found, unavailable
+from headrace.core.refusals import forbidden, invalid, not_found, unavailable
 from headrace.eventstore import messages, queries, search
 from headrace.eventstore.engine import QueryRefused
 from headrace.eventstore.ids import public_id, read_public_id
@@ -45,7 +46,7 @@ def search_page(
     house: "House",
     who: Principal,
     *,
-    project_id: int,
+    project_id: int | None,
     filters: Filters,
     limit: int,
     offset: int = 0,
@@ -60,7 +61,7 @@ def arrivals(
     house: "House",
     who: Principal,
     *,
-    project_id: int,
+    project_id: int | None,
     filters: Filters,
     limit: int,
     offset: int = 0,
@@ -135,7 +136,7 @@ def surroundings(
 
 
 def facets(
-    house: "House", who: Principal, *, project_id: int, filters: Filters, fields: Sequence[str] = FACETS
+    house: "House", who: Principal, *, project_id: int | None, filters: Filters, fields: Sequence[str] = FACETS
 ) -> dict[str, Counted]:
     """Count events by each of the fields, most first."""
     selection = selected(house, who, project_id, filters)
@@ -143,7 +144,7 @@ def facets(
         return queries.count_by_each(house.store.engine, selection, fields, limit=MOST_VALUES)
 
 
-def counts(house: "House", who: Principal, *, project_id: int, filters: Filters, by: str) -> Counted:
+def counts(house: "House", who: Principal, *, project_id: int | None, filters: Filters, by: str) -> Counted:
     """Count events by one field, most first."""
     selection = selected(house, who, project_id, filters)
     with asked():
@@ -154,7 +155,7 @@ def histogram(
     house: "House",
     who: Principal,
     *,
-    project_id: int,
+    project_id: int | None,
     filters: Filters,
     interval: int,
     time: TimeColumn = "ts",
@@ -181,15 +182,28 @@ def top_messages(
         return messages.top(house.store.engine, selection, limit=limit, column=time)
 
 
-def selected(house: "House", who: Principal, project_id: int, filters: Filters, *, errors: bool = False) -> Selection:
-    """Return the selection that filters make of a project the caller may read."""
-    project = resolved_project(house, who, project_id)
-    floor = house.clock() - project.retention_days * times.DAY
+def kept_since(house: "House", who: Principal) -> int:
+    """Return since when all projects of the caller's organization keep their events: the shortest time that one has."""
+    if who.project_id is not None:
+        raise forbidden("This key reads one project alone")
+    days = [one.retention_days for one in projects.list_all(house, who)]
+    return house.clock() - min(days, default=0) * times.DAY
+
+
+def selected(
+    house: "House", who: Principal, project_id: int | None, filters: Filters, *, errors: bool = False
+) -> Selection:
+    """Return the selection that filters make of a project the caller may read; None: of all of the organization.
+
+    Of several projects only what each of them still keeps is selected, so that counts and lists agree.
+    """
+    project = None if project_id is None else resolved_project(house, who, project_id)
+    floor = kept_since(house, who) if project is None else house.clock() - project.retention_days * times.DAY
     with asked():
         has_older = house.store.engine.holds_before(floor)
     return Selection(
-        tenant=project.organization_id,
-        project=project.project_id,
+        tenant=who.organization_id if project is None else project.organization_id,
+        project=None if project is None else project.project_id,
         ts_from=filters.ts_from,
         ts_to=filters.ts_to,
         received_from=filters.received_from,

@@ -312,7 +312,7 @@ const explorer = {};
     if (button.dataset.line === "text") {
       const time = $("time", row).getAttribute("datetime");
       copy([time, ...[...row.cells].slice(1).map((cell) => cell.textContent.trim())].filter(Boolean).join("  "));
-    } else if (button.dataset.line === "link") copy(permalink(row));
+    } else if (button.dataset.line === "link") copy($(".project", row) ? $("a.open", row).href : permalink(row));
     else {
       around = true;
       openRow(row);
