@@ -14,6 +14,17 @@ from tests.browser.test_explorer import LOGS, shown, some
 LISTEN = """
     window.copied = [];
     Object.defineProperty(navigator, 'clipboard', { value: { writeText: async (text) => window.copied.push(text) } })"""
+# The next two counts are those of before.
+LATE = """
+    const ask = window.fetch;
+    window.short = 2;
+    const before = ask(document.querySelector('[data-live]').dataset.counts).then((answer) => answer.text());
+    window.fetch = async (where, how) => {
+      if (!String(where).includes('/histogram') || !window.short) return ask(where, how);
+      window.short -= 1;
+      return new Response(await before);
+    };
+    return before.then(() => true)"""
 HISTOGRAM = "return JSON.parse(document.querySelector('[data-histogram]').dataset.histogram)"
 SEARCH = "return document.querySelector('#q').value"
 # The contrast of an element's text with what is behind it, as WCAG 2 counts it.
@@ -66,6 +77,19 @@ def test_the_histogram_follows_what_comes_live(window: Window) -> None:
     page.see("critical 8", ".sums")
     assert page.run(HISTOGRAM)["series"]["critical"][-1] == 1
     assert page.run("return window.standing.isConnected")
+
+
+def test_what_is_found_late_is_counted_too(window: Window) -> None:
+    """Rows come live before a question finds them: counts that are short at first are made again."""
+    some(window, 10)
+    page = window.browser
+    window.open(LOGS + "?live=1")
+    page.see("10 events", ".sums")
+    page.see("Live ·", ".tail")
+    page.run(LATE)
+    window.visitor.send(*({"message": f"news {n}"} for n in range(7)), origin=window.origin)
+    page.see("17 events", ".sums")
+    assert page.run("return window.short") == 0
 
 
 def test_conditions_are_turned_around_and_taken_away(window: Window) -> None:

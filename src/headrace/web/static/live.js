@@ -24,11 +24,10 @@
     since = performance.now();
     source = new EventSource(place.dataset.live);
     const opened = source;
-    source.addEventListener("row", (event) => { waiting.push(event.data); seen += 1; newest = performance.now(); });
+    source.addEventListener("row", (event) => { waiting.push(event.data); came(1); });
     source.addEventListener("lost", (event) => {
       lost += Number(event.data);
-      seen += Number(event.data);
-      newest = performance.now();
+      came(Number(event.data));
     });
     source.addEventListener("end", (event) => { opened.close(); tellLive(`Ended: ${event.data}`); source = null; });
     source.addEventListener("error", () => { if (source === opened) tellLive(opened.readyState === 2 ? "Not connected" : "Connecting again…"); });
@@ -113,25 +112,28 @@
 
   // -- the histogram and the total ---------------------------------------------------------------------------------
 
-  // Counted again when something came, until all of it can be found; else seldom, as the time moves on. A slow count
-  // is asked for less often.
+  // Counted again when something came, and then as long after as it was quiet: what was told live is found a little later,
+  // and time moves on. A slow count is asked for less often.
   const OFTEN = 3000;
   const SELDOM = 30000;
   const SHARE = 20;
-  const FOUND_AFTER = 2000;
-  let begun = 0;
   let next = 0;
+
+  function came(number) {
+    seen += number;
+    newest = performance.now();
+    if (Number.isFinite(next)) next = Math.min(next, newest + OFTEN);
+  }
 
   async function count() {
     const place = $("[data-live]");
     const chart = $("[data-histogram]");
     const now = performance.now();
-    const early = now < next || (begun > newest + FOUND_AFTER && now < begun + SELDOM);
-    if (!source || !chart || early || document.hidden || chart.matches(":active")) return;
+    if (!source || !chart || now < next || document.hidden || chart.matches(":active")) return;
     next = Infinity;
-    begun = now;
     const answer = await fetch(place.dataset.counts, { headers: { "HX-Request": "true" } }).catch(() => null);
-    next = performance.now() + Math.max(OFTEN, SHARE * (performance.now() - now));
+    const done = performance.now();
+    next = done + Math.max(OFTEN, SHARE * (done - now), Math.min(SELDOM, done - newest));
     if (!answer || !answer.ok || !chart.isConnected) return;
     const found = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = $("[data-histogram]", found);
