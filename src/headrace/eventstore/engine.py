@@ -178,6 +178,8 @@ class Engine:
         slow = not reserved and SLOW.search(sql) is not None
         if slow:
             limits["os_thread_priority"] = SLOW_NICE
+            if self.embedded:
+                limits["max_threads"] = 1  # The other core is for what must not wait.
         sent = dict(params or {})
         by_column = sql
         if attribute_columns.READ.search(sql):
