@@ -52,6 +52,15 @@ def test_a_question_too_large_is_refused(engine: Engine, sql: str, kind: str) ->
     assert refused.value.text.endswith(".")
 
 
+def test_a_question_runs_on_two_threads_and_on_one_where_two_need_too_much(engine: Engine) -> None:
+    pipeline = engine.query("EXPLAIN PIPELINE SELECT sum(number) FROM numbers_mt(100000000)", row=tuple[str])
+    assert ("        NumbersRange × 2 0 → 1",) in pipeline  # noqa: RUF001  The engine's own sign.
+    held, small = "SELECT length(groupArray(number)) FROM numbers_mt(4000000)", {"max_memory_usage": 75_000_000}
+    with pytest.raises(QueryRefused, match="too much memory"):
+        engine.query(held, row=tuple[int], settings=small | {"max_threads": 2})
+    assert engine.query(held, row=tuple[int], settings=small) == [(4_000_000,)]
+
+
 def test_too_many_rows_are_refused(engine: Engine) -> None:
     with pytest.raises(QueryRefused, match="too many rows"):
         engine.query("SELECT sum(number) FROM numbers(1000)", row=tuple[int], settings={"max_rows_to_read": 10})

@@ -189,10 +189,14 @@ class Engine:
             try:
                 answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
             except ClientError as problem:
-                if problem.code != UNKNOWN_COLUMN or by_column == sql:
+                if problem.code == UNKNOWN_COLUMN and by_column != sql:
+                    self.known_until = 0.0  # An attribute has been unlearned since.
+                    by_column = sql
+                elif problem.code == MEMORY and self.embedded and "max_threads" not in limits:
+                    limits["max_threads"] = 1  # Each thread holds what it counts: with one it may fit.
+                else:
                     raise
-                self.known_until = 0.0  # An attribute has been unlearned since.
-                answer = client.raw_query(sql + clause(limits), sent, fmt="JSONCompactEachRow")
+                answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
         return msgspec.json.decode(b"[" + b",".join(answer.splitlines()) + b"]", type=list[row])  # type: ignore[valid-type]
 
     def one(self, sql: str, params: Parameters | None = None, *, row: type[Row], comment: str = "") -> Row:

@@ -194,7 +194,9 @@ def spreads(
         f" FROM (SELECT {start} AS start, assumeNotNull({number}) AS n FROM events"
         f" WHERE {condition} AND isNotNull({number})){grouped}"
     )
-    return engine.query(sql, params, row=Spread, settings=limits(engine))
+    # It holds every number; two threads would hold twice as many places.
+    settings = limits(engine) | ({"max_threads": 1} if engine.embedded else {})
+    return engine.query(sql, params, row=Spread, settings=settings)
 
 
 def tally(engine: Engine, selection: Selection, cut: int, *, rows: int) -> Tally:
