@@ -1,5 +1,6 @@
 """The seam to the engine: what it stores, decodes, refuses and cancels."""
 
+import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.eventstore.clients import Client, ClientError, Parameters
 from headrace.eventstore.engine import (
     CACHE_BYTES,
     Engine,
@@ -18,6 +20,7 @@ from headrace.eventstore.engine import (
     open_embedded,
     quoted,
 )
+from headrace.eventstore.parallel import at_once
 
 SLOW = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 
@@ -52,13 +55,53 @@ def test_a_question_too_large_is_refused(engine: Engine, sql: str, kind: str) ->
     assert refused.value.text.endswith(".")
 
 
-def test_a_question_runs_on_two_threads_and_on_one_where_two_need_too_much(engine: Engine) -> None:
+def test_a_question_runs_on_two_threads(engine: Engine) -> None:
     pipeline = engine.query("EXPLAIN PIPELINE SELECT sum(number) FROM numbers_mt(100000000)", row=tuple[str])
     assert ("        NumbersRange × 2 0 → 1",) in pipeline  # noqa: RUF001  The engine's own sign.
-    held, small = "SELECT length(groupArray(number)) FROM numbers_mt(4000000)", {"max_memory_usage": 75_000_000}
-    with pytest.raises(QueryRefused, match="too much memory"):
-        engine.query(held, row=tuple[int], settings=small | {"max_threads": 2})
-    assert engine.query(held, row=tuple[int], settings=small) == [(4_000_000,)]
+
+
+class Tight:
+    """A client of an engine that has too little memory for more than one thread."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def raw_query(self, query: str, parameters: Parameters | None = None, *, fmt: str) -> bytes:
+        if "max_threads = '1'" not in query:
+            raise ClientError("Code: 241. DB::Exception: memory limit exceeded", 241)
+        return self.client.raw_query(query, parameters, fmt=fmt)
+
+    def command(self, cmd: str, parameters: Parameters | None = None) -> None:
+        self.client.command(cmd, parameters)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def test_what_two_threads_have_no_memory_for_is_asked_with_one(engine: Engine) -> None:
+    whole = engine.free
+    engine.free = queue.LifoQueue()
+    engine.free.put(Tight(engine.control))
+    try:
+        assert engine.query("SELECT 1", row=tuple[int]) == [(1,)]
+        with pytest.raises(QueryRefused, match="too much memory"):
+            engine.query("SELECT 1", row=tuple[int], settings={"max_threads": 2})
+    finally:
+        engine.free = whole
+
+
+def test_what_there_is_no_memory_for_at_once_is_asked_one_after_the_other() -> None:
+    here, all_ask = threading.get_ident(), threading.Barrier(3, timeout=60)
+
+    def ask(number: int) -> int:
+        if threading.get_ident() != here:
+            all_ask.wait()
+            raise QueryRefused("memory", "The search needs too much memory.")
+        return number * 2
+
+    assert at_once(ask, (1, 2, 3)) == [2, 4, 6]
+    with pytest.raises(ZeroDivisionError):
+        at_once(lambda number: 1 // number, (1, 0))
 
 
 def test_too_many_rows_are_refused(engine: Engine) -> None:

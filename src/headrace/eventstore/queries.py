@@ -1,13 +1,13 @@
 """Queries: what is asked of stored events. Every value travels as a parameter. Who may ask what is decided in core."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from headrace.eventstore import attribute_columns, rollup, substring
 from headrace.eventstore.engine import Engine
+from headrace.eventstore.parallel import at_once
 from headrace.eventstore.schema import TEXTS
 from headrace.eventstore.search import Compiled
 from headrace.kit.times import HOUR
@@ -414,13 +414,12 @@ def count_by_each(
     if rollup.cut(selection) is not None:
         parts = rollup.together({field: rolled(field) for field in fields}, selection, engine.groups())
         if len(parts) > 1:
-            with ThreadPoolExecutor(len(parts), thread_name_prefix="counting") as pool:
 
-                def count(part: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-                    return count_by_each(engine, selection, part, limit=limit, comment=comment)
+            def count(part: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+                return count_by_each(engine, selection, part, limit=limit, comment=comment)
 
-                for one in pool.map(count, parts):  # Each takes longer to plan than to read.
-                    counted |= one
+            for one in at_once(count, parts):
+                counted |= one
             return {field: counted[field] for field in fields}
     question = asked(engine, selection, map(rolled, fields))
     names = [f"v{number}" for number in range(len(fields))]

@@ -154,8 +154,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     "ALTER TABLE events ADD INDEX IF NOT EXISTS i_values mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1",
     "ALTER TABLE events DROP INDEX IF EXISTS i_items SETTINGS alter_sync = 0, mutations_sync = 0",
     "ALTER TABLE events " + ", ".join(rollup.addition(group) for group in rollup.GROUPS),
-    "ALTER TABLE events MODIFY SETTING"
-    f" min_bytes_for_wide_part = {WIDE_BYTES}, max_compress_block_size = {BLOCK_BYTES}",
+    f"ALTER TABLE events MODIFY SETTING min_bytes_for_wide_part = {WIDE_BYTES}",
+    f"ALTER TABLE events MODIFY SETTING max_compress_block_size = {BLOCK_BYTES}",
     f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {SAID_HASH}",
 )
 

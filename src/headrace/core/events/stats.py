@@ -12,6 +12,7 @@ from headrace.core.principal import Principal
 from headrace.core.refusals import Refusal, invalid
 from headrace.eventstore import messages, queries, schema, statistics
 from headrace.eventstore.ids import public_id
+from headrace.eventstore.parallel import at_once
 from headrace.eventstore.queries import ATTRIBUTE_FIELD, EMPTY, Selection
 from headrace.kit import times
 
@@ -202,12 +203,17 @@ def quantiles(
     selection = selected(house, who, project_id, filters)
     engine, width = house.store.engine, None
     buckets: list[statistics.Spread] = []
+
+    def spreads(width_us: int | None) -> list[statistics.Spread]:
+        most = MOST_BUCKETS + 1
+        return statistics.spreads(engine, selection, field, levels, width_us=width_us, limit=most)
+
     with asked():
-        (overall,) = statistics.spreads(engine, selection, field, levels, width_us=None, limit=1)
         if by_time:
             width = width_us or width_for(stretch(house, selection))
-            most = MOST_BUCKETS + 1
-            buckets = statistics.spreads(engine, selection, field, levels, width_us=width, limit=most)
+            buckets, (overall,) = at_once(spreads, (width, None))
+        else:
+            (overall,) = spreads(None)
     if len(buckets) > MOST_BUCKETS:
         raise too_many()
     return Quantiles(overall=overall, width_us=width, buckets=buckets)
