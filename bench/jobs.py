@@ -157,8 +157,11 @@ def until_done(house: House, count: int) -> int:
 
 
 def starts(house: House, where: str, count: int) -> Iterator[Row]:
-    """One job at a time, while nothing else is to be done."""
+    """One job at a time, while nothing else is to be done: on PostgreSQL long enough to be vacuumed, as it is then."""
     taken = []
+    if house.db.dialect == "postgresql":
+        with house.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
     for number in range(count):
         STARTS.clear()
         STARTED.clear()
@@ -168,7 +171,8 @@ def starts(house: House, where: str, count: int) -> Iterator[Row]:
         taken.append(STARTS[0][1] - began)
         time.sleep(0.003)
     taken.sort()
-    note = f"p99 {table.millis(percentile(taken, 0.99))}, with its commit"
+    vacuumed = ", vacuumed" if house.db.dialect == "postgresql" else ""
+    note = f"p99 {table.millis(percentile(taken, 0.99))}, with its commit{vacuumed}"
     yield Row(f"enqueue to start, idle, {where}, p50", percentile(taken, 0.5), table.millis, 0.005, note)
 
 
