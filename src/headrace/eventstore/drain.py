@@ -15,12 +15,13 @@ from headrace.eventstore import learning, quarantine, retention
 from headrace.eventstore.engine import Engine, EngineError
 from headrace.eventstore.schema import string
 from headrace.eventstore.segments import Segment
-from headrace.kit.times import HOUR, MINUTE
+from headrace.kit.times import HOUR, MINUTE, SECOND
 
 log = logging.getLogger(__name__)
 
 TRIES_BEFORE_SIFTING = 3
 LEARNED_ROWS = 1_000_000  # After so many, or an hour, rollups are looked at again.
+FILLED_EVERY = 10 * SECOND
 LONGEST_PAUSE = 10.0  # Seconds between tries while the engine or the caller fails.
 
 
@@ -245,9 +246,9 @@ class Drain:
             log.warning("Rollups stay as they are: %s", problem)
 
     def fill_rollups(self) -> None:
-        """Once a minute, when nothing waits, have the engine make rollups that a partition lacks, until none does."""
+        """Now and then, when nothing waits, have the engine make rollups that a partition lacks, until none does."""
         now = self.engine.clock()
-        if self.filled or abs(now - self.filled_at) < MINUTE:
+        if self.filled or abs(now - self.filled_at) < FILLED_EVERY:
             return
         self.filled_at = now
         try:

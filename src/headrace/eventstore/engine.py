@@ -43,7 +43,7 @@ OLDEST_DAY = f"""
 SELECT min(toUInt32OrZero(extract(partition, '[0-9]+'))) FROM system.parts
 WHERE active AND {OF_EVENTS}"""
 
-KNOWN_SECONDS = 60.0
+KNOWN_SECONDS, CHANGING_SECONDS = 60.0, 3.0
 # A part without a rollup is scanned for it, so one that few parts have helps little.
 GROUPS = f"""
 SELECT name, sum(covered), (
@@ -277,12 +277,10 @@ class Engine:
         kinds = dict(self.query(LEARNED, row=tuple[str, str]))
         self.columns = frozenset(kinds)
         self.various = frozenset(name for name, kind in kinds.items() if kind == attribute_columns.VARIOUS)
-        self.grouped = tuple(
-            name
-            for name, rows, stored in self.query(GROUPS, row=tuple[str, int, int])
-            if rows >= stored * rollup.LEAST_SHARE
-        )
-        self.known_until = time.monotonic() + KNOWN_SECONDS
+        found = self.query(GROUPS, row=tuple[str, int, int])
+        self.grouped = tuple(name for name, rows, stored in found if rows >= stored * rollup.LEAST_SHARE)
+        changes = len(self.grouped) < len(found)  # As in the first minutes, with every part that comes.
+        self.known_until = time.monotonic() + (CHANGING_SECONDS if changes else KNOWN_SECONDS)
 
     def cancel(self, comment: str) -> None:
         """Stop the queries of that comment; they raise QueryRefused of kind cancelled."""
