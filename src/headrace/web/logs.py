@@ -195,8 +195,15 @@ def _understood(call: Call, slug: str) -> View:
 
 
 def _rows(call: Call, seen: View, cursor: str | None, before: int) -> dict[str, Any]:
-    ask = events.arrivals if seen.arrival else events.search
-    found = ask(call.house, call.who, project_id=seen.project_id, filters=seen.filters, limit=PAGE, cursor=cursor)
+    found = events.search(
+        call.house,
+        call.who,
+        project_id=seen.project_id,
+        filters=seen.filters,
+        limit=PAGE,
+        cursor=cursor,
+        order=seen.order,
+    )
     words = seen.words
     count = before + len(found.rows)
     onwards = seen.url(cursor=found.next_cursor) if found.next_cursor else ""
@@ -254,7 +261,7 @@ def _histogram(call: Call, seen: View) -> dict[str, Any]:
         project_id=seen.project_id,
         filters=seen.filters,
         interval=width,
-        time="received_at" if seen.arrival else "ts",
+        time=seen.order,
         split="level",
     )
     step = width * times.SECOND

@@ -11,6 +11,7 @@ from headrace.core.events import Filters
 from headrace.core.projects import Project
 from headrace.core.refusals import Refusal, not_found
 from headrace.core.searches import MOST_COLUMNS, column_names
+from headrace.eventstore.queries import TimeColumn
 from headrace.eventstore.search import Node, SearchError, parse
 from headrace.kit import times
 from headrace.web import clocks, forms, hostile, period, query
@@ -66,6 +67,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path(self) -> str:
         return f"/ui/{self.page}" if self.project is None else f"/ui/projects/{self.project.slug}/{self.page}"
+
+    @property
+    def order(self) -> TimeColumn:
+        """The time that events are shown and counted by."""
+        return "received_at" if self.arrival else "ts"
 
     @property
     def own(self) -> Project:

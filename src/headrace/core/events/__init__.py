@@ -5,7 +5,6 @@ from headrace.core.events.filters import Filters
 from headrace.core.events.read import (
     Page,
     Surroundings,
-    arrivals,
     counts,
     errors,
     facets,
@@ -24,7 +23,6 @@ __all__ = [
     "Page",
     "Surroundings",
     "append",
-    "arrivals",
     "counts",
     "durable",
     "errors",

@@ -51,25 +51,11 @@ def search_page(
     limit: int,
     offset: int = 0,
     cursor: str | None = None,
+    order: TimeColumn = "ts",
 ) -> Page:
-    """Return a page of events, newest first by (event time, id)."""
+    """Return a page of events, newest first by (`order`, id); a cursor is of one order."""
     before = None if cursor is None else read_cursor(cursor)
-    return page(house, selected(house, who, project_id, filters), limit, offset, before)
-
-
-def arrivals(
-    house: "House",
-    who: Principal,
-    *,
-    project_id: int | None,
-    filters: Filters,
-    limit: int,
-    offset: int = 0,
-    cursor: str | None = None,
-) -> Page:
-    """Return a page of events, newest first by (arrival, id)."""
-    before = None if cursor is None else read_cursor(cursor)
-    return page(house, selected(house, who, project_id, filters), limit, offset, before, "received_at")
+    return page(house, selected(house, who, project_id, filters), limit, offset, before, order)
 
 
 def errors(house: "House", who: Principal, *, project_id: int, filters: Filters, limit: int, offset: int = 0) -> Page:

@@ -29,9 +29,14 @@ Offset = Annotated[int, QueryParameter(ge=0, le=LARGEST - MOST, description="Eve
 def list_all(call: Incoming, app_id: Id, asked: Asked, limit: Limit = 20, offset: Offset = 0) -> shapes.EventPage:
     """Return a page of events, newest first."""
     project = existing(call, app_id)
-    find = events.search if asked.column == "ts" else events.arrivals
-    page = find(
-        call.house, call.who, project_id=project.project_id, filters=asked.filters(), limit=limit, offset=offset
+    page = events.search(
+        call.house,
+        call.who,
+        project_id=project.project_id,
+        filters=asked.filters(),
+        limit=limit,
+        offset=offset,
+        order=asked.column,
     )
     more = page.next_cursor is not None
     return shapes.EventPage(
