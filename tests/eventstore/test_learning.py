@@ -53,9 +53,9 @@ def test_attributes_with_few_values_are_learned(
     learning.learn(engine)
     assert REGION not in learning.known(engine)
     column = attribute_columns.name_of("region")
-    engine.columns, engine.known_until = frozenset({column}), float("inf")  # Not yet heard of.
+    engine.columns, engine.known_until = {column: attribute_columns.REPEATED}, float("inf")  # Not yet heard of.
     assert queries.count_by(engine, selection, "attributes.region") == found
-    assert engine.learned() == {attribute_columns.name_of("id")}
+    assert engine.learned() == {attribute_columns.name_of("id"): attribute_columns.VARIOUS}
     learning.learn(engine)
     assert REGION not in learning.known(engine)  # Nor is it learned again.
     assert queries.count_by(engine, selection, "attributes.region") == found
@@ -98,7 +98,7 @@ def test_an_attribute_of_many_values_has_a_column_while_events_have_it(
     send(later, "request_id")
     learning.learn(engine)
     names = {attribute_columns.name_of(key) for key in ("request_id", "user_id")}
-    assert engine.learned() >= names
+    assert engine.learned().keys() >= names
     send(later, "request_id")  # Some parts have the column, some do not.
     for _ in range(2):
         assert found("request_id:17 user_id:17") == 2
@@ -116,7 +116,7 @@ def test_an_attribute_of_many_values_has_a_column_while_events_have_it(
     engine.clock = lambda: later + 2 * DAY
     send(later + 2 * DAY, "trace_id")
     learning.learn(engine)
-    assert engine.learned() >= {attribute_columns.name_of(key) for key in ("trace_id", "user_id")}
+    assert engine.learned().keys() >= {attribute_columns.name_of(key) for key in ("trace_id", "user_id")}
     assert attribute_columns.name_of("request_id") not in engine.learned()
     assert found("request_id:17") == 2
     assert found("trace_id:17") == 1

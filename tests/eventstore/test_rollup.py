@@ -64,7 +64,7 @@ def selections(draw: st.DrawFn) -> dict[str, Any]:
 @contextmanager
 def scanning(engine: Engine) -> Iterator[None]:
     """Have questions answered from the rows alone, attributes from what was sent."""
-    known, engine.grouped, engine.columns = (engine.grouped, engine.columns), (), frozenset()
+    known, engine.grouped, engine.columns = (engine.grouped, engine.columns), (), {}
     try:
         yield
     finally:

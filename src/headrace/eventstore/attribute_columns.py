@@ -5,7 +5,7 @@ the map of all attributes, which the engine can only read whole, is left alone t
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 PREFIX: Final = "attribute_"
@@ -42,11 +42,11 @@ def removal(key: str) -> str:
     return f"DROP COLUMN IF EXISTS {name_of(key)}"
 
 
-def read(sql: str, params: Mapping[str, Any], learned: Collection[str], various: Collection[str] = ()) -> str:
-    """Return SQL that reads learned attributes from their columns; `learned` are the names of these.
+def read(sql: str, params: Mapping[str, Any], learned: Mapping[str, str]) -> str:
+    """Return SQL that reads learned attributes from their columns; `learned` are the names of these and their types.
 
-    A value that few have is looked for in the index over all values, which tells what need not be read. Of those that
-    are not `various` a value is had by so many that looking there is in vain.
+    One value of VARIOUS is looked for in the index over all values, which tells what need not be read. One of REPEATED
+    is had by so many that looking there is in vain.
     """
 
     def column(found: re.Match[str]) -> str:
@@ -56,6 +56,6 @@ def read(sql: str, params: Mapping[str, Any], learned: Collection[str], various:
             return found[0]
         if found[2] is None:
             return name
-        return f"({name}{found[2]} AND indexHint({found[0]}))" if name in various else f"{name}{found[2]}"
+        return f"({name}{found[2]} AND indexHint({found[0]}))" if learned[name] == VARIOUS else f"{name}{found[2]}"
 
     return READ.sub(column, sql) if learned else sql

@@ -137,8 +137,7 @@ class Engine:
         self.asked = self.refused = 0
         self.oldest, self.oldest_until = 0, 0.0
         self.grouped: tuple[str, ...] = ()
-        self.columns: frozenset[str] = frozenset()
-        self.various: frozenset[str] = frozenset()
+        self.columns: dict[str, str] = {}
         self.known_until = 0.0
         self.unfit: set[str] = set()  # Rollups that were dropped, so as not to make them again.
         self.filled: set[str] = set()  # Partitions whose lacking rollups were made.
@@ -184,7 +183,7 @@ class Engine:
         by_column = sql
         if attribute_columns.READ.search(sql):
             learned = self.columns if reserved else self.learned()
-            by_column = attribute_columns.read(sql, sent, learned, self.various)
+            by_column = attribute_columns.read(sql, sent, learned)
         with self.timed(), self.reserved() if reserved else self.client(slow=slow) as client, translated():
             try:
                 answer = client.raw_query(by_column + clause(limits), sent, fmt="JSONCompactEachRow")
@@ -266,17 +265,15 @@ class Engine:
         self.look()
         return self.grouped
 
-    def learned(self) -> frozenset[str]:
-        """Return the columns of learned attributes; they are known as the rollups are."""
+    def learned(self) -> dict[str, str]:
+        """Return the columns of learned attributes with their types; they are known as the rollups are."""
         self.look()
         return self.columns
 
     def look(self) -> None:
         if time.monotonic() < self.known_until:
             return
-        kinds = dict(self.query(LEARNED, row=tuple[str, str]))
-        self.columns = frozenset(kinds)
-        self.various = frozenset(name for name, kind in kinds.items() if kind == attribute_columns.VARIOUS)
+        self.columns = dict(self.query(LEARNED, row=tuple[str, str]))
         found = self.query(GROUPS, row=tuple[str, int, int])
         self.grouped = tuple(name for name, rows, stored in found if rows >= stored * rollup.LEAST_SHARE)
         changes = len(self.grouped) < len(found)  # As in the first minutes, with every part that comes.
