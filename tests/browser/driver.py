@@ -1,6 +1,7 @@
 """A browser that a test drives: Chromium, by the WebDriver protocol over HTTP. No page is known here."""
 
 import base64
+import re
 import shutil
 import subprocess
 import threading
@@ -141,8 +142,9 @@ class Browser:
         return str(self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
 
     def see(self, words: str, selector: str = "body") -> None:
-        """Wait until an element says these words."""
-        self.until(lambda: words in self.text(selector), f"{selector} does not say {words!r}")
+        """Wait until an element says these words, as words: `unresolved` does not say `resolved`."""
+        said = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
+        self.until(lambda: said.search(self.text(selector)), f"{selector} does not say {words!r}")
 
     def until(self, condition: Callable[[], Any], otherwise: str, seconds: float = 20.0) -> Any:
         deadline = time.monotonic() + seconds
