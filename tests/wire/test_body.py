@@ -27,6 +27,10 @@ def one_more(raw: bytes) -> bytes:
     return gzip.compress(raw[:100]) + gzip.compress(raw[100:])
 
 
+def one_more_frame(raw: bytes) -> bytes:
+    return zstandard.compress(raw[:100]) + zstandard.compress(raw[100:])
+
+
 COMPRESSED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("gzip", gzip.compress),
     ("x-gzip", gzip.compress),
@@ -36,6 +40,8 @@ COMPRESSED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("br", brotli.compress),
     ("zstd", zstandard.compress),
     ("zstd", UNSIZED.compress),
+    ("zstd", one_more_frame),
+    ("zstd", lambda raw: b"".join(UNSIZED.compress(raw[at : at + 50]) for at in range(0, len(raw), 50))),
 ]
 
 
@@ -80,7 +86,7 @@ def test_a_broken_body_is_invalid(name: str, compress: Callable[[bytes], bytes])
         assert refused.value.kind is Kind.INVALID
 
 
-@pytest.mark.parametrize(("name", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+@pytest.mark.parametrize(("name", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress), ("zstd", one_more_frame)])
 def test_a_bomb_stops_at_the_limit(name: str, compress: Callable[[bytes], bytes]) -> None:
     with pytest.raises(Refusal) as refused:
         read(compress(bytes(64 << 20)), limit=1 << 20, headers={b"content-encoding": name.encode()})

@@ -1,6 +1,7 @@
 """Request bodies: read and decompressed under a limit. What the bytes mean, `jsons` and the doors know."""
 
 import asyncio
+import contextlib
 import io
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -159,22 +160,32 @@ def decompress(name: str, raw: bytes, limit: int) -> bytes:
 
 def _gzip(raw: bytes, limit: int) -> bytes:
     """Undo gzip, several members after each other included (as `cat a.gz b.gz` makes them)."""
+    return _members(
+        raw,
+        limit,
+        begin=lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
+        undo=lambda member, piece, room: member.decompress(piece, room),
+    )
+
+
+def _members(raw: bytes, limit: int, *, begin: Callable[[], Any], undo: Callable[[Any, bytes, int], bytes]) -> bytes:
+    """Undo members after each other; `undo` gives what comes out of a piece, at most as long as it is told if it can."""
     out = bytearray()
     members, place = 0, 0
     while place < len(raw):
         members += 1
         if members > MAX_MEMBERS:
             raise EOFError
-        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        member = begin()
         # In pieces: what follows a member is copied, and must not be the whole rest each time.
-        while not stream.eof:
+        while not member.eof:
             if place >= len(raw):
                 raise EOFError
-            out += stream.decompress(raw[place : place + PIECE_BYTES], limit + 1 - len(out))
+            out += undo(member, raw[place : place + PIECE_BYTES], limit + 1 - len(out))
             if len(out) > limit:
                 return bytes(out)
             place += PIECE_BYTES
-        place = min(place, len(raw)) - len(stream.unused_data)
+        place = min(place, len(raw)) - len(member.unused_data)
     return bytes(out)
 
 
@@ -200,22 +211,19 @@ def _brotli(raw: bytes, limit: int) -> bytes:
 
 
 def _zstd(raw: bytes, limit: int) -> bytes:
-    """Undo one zstd frame, whether or not it names its size."""
+    """Undo zstd: frames after each other, whether or not they name their sizes."""
     size = zstandard.frame_content_size(raw)
     if size > limit:
         raise too_large(limit)
     source = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
     if size >= 0:
-        return source.decompress(raw, max_output_size=size, allow_extra_data=False)
-    with source.stream_reader(io.BytesIO(raw)) as stream:
+        with contextlib.suppress(zstandard.ZstdError):  # Broken, or more follows: what is below tells.
+            return source.decompress(raw, max_output_size=size, allow_extra_data=False)
+    with source.stream_reader(io.BytesIO(raw), read_across_frames=True) as stream:
         if len(stream.read(limit + 1)) > limit:
             raise too_large(limit)
-    # The bounded reader takes a frame that was cut short for a whole one; this one, now known to be small, tells.
-    once = source.decompressobj()
-    out = once.decompress(raw)
-    if not once.eof or once.unused_data:
-        raise EOFError
-    return out
+    # The bounded reader takes a frame that was cut short for a whole one; these, now known to be small, tell.
+    return _members(raw, limit, begin=source.decompressobj, undo=lambda frame, piece, _room: frame.decompress(piece))
 
 
 _DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
