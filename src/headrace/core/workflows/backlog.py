@@ -26,13 +26,29 @@ class Backlog:
         """Count one more; refused (unavailable) when there are as many as there may be."""
         most, now = self.house.settings.jobs_limit, self.house.clock()
         with self.lock:
-            at, number = self.known.get(organization_id, (now - FRESH_US, most))
-            if now - at >= (FRESH_US if number < most else FULL_US):
-                at, number = now, jobs.live(self.house, organization_id=organization_id, most=most)
-            while len(self.known) >= MOST_REMEMBERED and organization_id not in self.known:
-                del self.known[next(iter(self.known))]
-            self.known[organization_id] = (at, min(most, number + 1))
+            at, before = self.known.get(organization_id, (now - FRESH_US, 0))
+            is_due = now - at >= (FRESH_US if before < most else FULL_US)
+            if is_due:
+                self._know(organization_id, now, before)
+        if is_due:
+            # To count up to a million takes its time: who comes meanwhile does not wait, and goes by what was known.
+            try:
+                counted = jobs.live(self.house, organization_id=organization_id, most=most)
+            except BaseException:
+                with self.lock:
+                    self.known.pop(organization_id, None)
+                raise
+        with self.lock:
+            at, number = self.known.get(organization_id, (now, before))
+            if is_due:
+                number = counted + number - before
+            self._know(organization_id, at, min(most, number + 1))
         if number >= most:
             raise unavailable(
                 f"{most} jobs of this organization wait or run; more are taken once some end", RETRY_SECONDS
             )
+
+    def _know(self, organization_id: int, at: int, number: int) -> None:
+        while len(self.known) >= MOST_REMEMBERED and organization_id not in self.known:
+            del self.known[next(iter(self.known))]
+        self.known[organization_id] = (at, number)
