@@ -71,6 +71,22 @@ def test_every_form_is_imported(demo: Demo, tmp_path: Path, until: Until, form: 
         assert "imported already" in again.stdout
 
 
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_what_came_to_a_file_since_is_imported(
+    demo: Demo, tmp_path: Path, until: Until, compress: Callable[[bytes], bytes]
+) -> None:
+    key, file = new_key(demo, f"grown-{compress.__name__}"), tmp_path / "logs"
+    first, second = lines_of(3, "first").encode(), lines_of(2, "second").encode()
+    given = ["import", str(file), "--url", demo.url, "--key", key]
+    file.write_bytes(compress(first))
+    assert "imported 3 lines" in command(*given).stdout
+    file.write_bytes(file.read_bytes() + compress(second + b"\n"))
+    grown = command(*given)
+    assert (grown.returncode, grown.stdout) == (0, f"{file}: imported 5 lines\n")
+    assert "imported already (5 lines)" in command(*given).stdout
+    assert stored(demo, key, until, 5) == Counter(["first 0", "first 1", "first 2", "second 0", "second 1"])
+
+
 def test_a_killed_import_goes_on_and_stores_every_line_once(demo: Demo, tmp_path: Path, until: Until) -> None:
     key, file = new_key(demo, "killed"), tmp_path / "logs"
     file.write_text(lines_of(20_000, "line"))

@@ -86,7 +86,9 @@ def test_a_broken_body_is_invalid(name: str, compress: Callable[[bytes], bytes])
         assert refused.value.kind is Kind.INVALID
 
 
-@pytest.mark.parametrize(("name", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress), ("zstd", one_more_frame)])
+@pytest.mark.parametrize(
+    ("name", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress), ("zstd", one_more_frame)]
+)
 def test_a_bomb_stops_at_the_limit(name: str, compress: Callable[[bytes], bytes]) -> None:
     with pytest.raises(Refusal) as refused:
         read(compress(bytes(64 << 20)), limit=1 << 20, headers={b"content-encoding": name.encode()})

@@ -101,9 +101,9 @@ def _importing(verbs: Any) -> None:
         "import",
         "Send files of logs to a running server.",
         'Reads NDJSON, a JSON array or {"logs": [...]}; plain, gzip or zstd; "-" is standard input. Stopped half-way,\n'
-        "the same command goes on after the server's last answer, and stores no line twice. Lines that the server\n"
-        "refuses go to FILE.rejected, their reasons to FILE.rejected.why. Fields that a log does not have become\n"
-        "attributes.",
+        "or on a file of lines that has grown since, the same command goes on after the server's last answer, and\n"
+        "stores no line twice. Lines that the server refuses go to FILE.rejected, their reasons to FILE.rejected.why.\n"
+        "Fields that a log does not have become attributes.",
     )
     verb.add_argument("files", nargs="+", metavar="FILE", help="a file of logs, or - for standard input")
     _where(verb, project="project: its slug (then --data makes a key for the import), or its id beside a --key")

@@ -51,7 +51,7 @@ def _import(name: str, given: Namespace) -> dict[str, int]:
     source = Source(name)
     state = _state(source.path, given)
     progress = state.progress
-    if progress.done:
+    if progress.done and not _has_grown(source, state):
         if not given.json:
             say(f"{name}: imported already ({count(progress.sent, 'line')}); --again imports it once more")
         return {"sent": progress.sent, "rejected": progress.rejected}
@@ -74,6 +74,15 @@ def _import(name: str, given: Namespace) -> dict[str, int]:
     if not given.json:
         _tell(name, state, rejects)
     return {"sent": progress.sent, "rejected": progress.rejected}
+
+
+def _has_grown(source: Source, state: State) -> bool:
+    """Tell whether lines came since the file was imported, as they do to a log that is written on."""
+    if state.progress.form != "lines":
+        return False
+    with closing(source.entries(state.progress.place)) as rest:
+        state.progress.done = next(rest, None) is None
+    return not state.progress.done
 
 
 def _state(path: Path | None, given: Namespace) -> State:

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias, cast
 
@@ -59,7 +59,7 @@ class Source:
         self.form = ""
         self.raw: IO[bytes] | None = None
 
-    def entries(self, place: Place) -> Iterator[Entry]:
+    def entries(self, place: Place) -> Generator[Entry]:
         """Yield entries from a place on. Trouble when the file cannot be read or its array is broken."""
         try:
             reader = io.BufferedReader(_Raw(self._open()), CHUNK)

@@ -169,7 +169,7 @@ def _gzip(raw: bytes, limit: int) -> bytes:
 
 
 def _members(raw: bytes, limit: int, *, begin: Callable[[], Any], undo: Callable[[Any, bytes, int], bytes]) -> bytes:
-    """Undo members after each other; `undo` gives what comes out of a piece, at most as long as it is told if it can."""
+    """Undo members after each other; `undo` gives what comes out of a piece, if it can no more than it is told."""
     out = bytearray()
     members, place = 0, 0
     while place < len(raw):

@@ -34,7 +34,7 @@ class Backlog:
             # To count up to a million takes its time: who comes meanwhile does not wait, and goes by what was known.
             try:
                 counted = jobs.live(self.house, organization_id=organization_id, most=most)
-            except BaseException:
+            except BaseException:  # Whatever it was, nothing is known of this organization then.
                 with self.lock:
                     self.known.pop(organization_id, None)
                 raise
