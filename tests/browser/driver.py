@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from tests.conftest import PATIENCE
+
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 ARGUMENTS = (
     "--headless=new",
@@ -56,7 +58,7 @@ class Browser:
         assert self.process.stdout is not None
         self.reader = threading.Thread(target=self.process.stdout.read, daemon=True)
         self.reader.start()
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60 * PATIENCE)
         options = {
             "binary": found[0],
             "args": [*ARGUMENTS, f"--user-data-dir={profile}", f"--window-size={width},{height}"],
@@ -147,7 +149,7 @@ class Browser:
         self.until(lambda: said.search(self.text(selector)), f"{selector} does not say {words!r}")
 
     def until(self, condition: Callable[[], Any], otherwise: str, seconds: float = 20.0) -> Any:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * PATIENCE
         pause = threading.Event()
         while True:
             found = condition()

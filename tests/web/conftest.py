@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from headrace.kit import times
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, PATIENCE
 from tests.doors.conftest import (
     Origin,
     Tenant,
@@ -68,12 +68,13 @@ class Visitor(NamedTuple):
         body = {"logs": [usual | log for log in logs]}
         answer = self.http.post("/api/v1/ingest/batch", json=body, headers=bearer(self.tenant.key))
         assert answer.json()["accepted"] == len(logs), answer.text
-        assert origin.house.store.wait_searchable(origin.house.store.wal.next_id, 20)
+        assert origin.house.store.wait_searchable(origin.house.store.wal.next_id, 20 * PATIENCE)
 
 
 @pytest.fixture
 def visitor(origin: Origin) -> Iterator[Visitor]:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as http:
+    headers = {"X-Forwarded-For": an_address()}
+    with httpx.Client(base_url=origin.url, headers=headers, timeout=20 * PATIENCE) as http:
         made = tenant_of(http)
         fields = {"email": made.email, "password": PASSWORD}
         assert http.post("/ui/sign-in", data=fields, headers=OWN).status_code == 303

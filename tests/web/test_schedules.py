@@ -69,18 +69,19 @@ def test_the_last_run_and_why_one_does_not_run_are_shown(origin: Origin, visitor
     workflows.define(house, who, name="report", kind="queue", tries=1)
     made = schedules.create(house, who, **FIELDS)
     origin.clock.now = made.next_at
-    assert fire(house) == 1
-    job = jobs.list_all(house, who).jobs[0]
+    fire(house)  # The server may have been faster: it looks once a second of the wall clock.
+    (job,) = jobs.list_all(house, who).jobs
     assert ">ready<" in visitor.get("/ui/schedules").text
     fence = workflows.lease(house, who, queues=["report"], worker="w")[0].fence
     workflows.fail(house, who, fence=fence, worker="w", error="no <b>paper</b>")
     shown = visitor.get("/ui/schedules").text
     for text in (f'href="/ui/jobs/{job.id}"', ">failed<", "no &lt;b&gt;paper&lt;/b&gt;"):
         assert text in shown, text
+    following = schedules.get(house, who, name=made.name).next_at
     with house.db.write() as connection:
         connection.execute(sa.update(workflow_schedules).values(time_zone="Mars/Base"))
         connection.execute(sa.delete(jobs_table).where(jobs_table.c.id == job.id))  # As retention does.
-    origin.clock.advance(86_400)
+    origin.clock.now = following  # Some days have 25 hours.
     assert fire(house) == 0
     shown = visitor.get("/ui/schedules").text
     assert ">stuck<" in shown
