@@ -13,6 +13,12 @@ from tests.web.conftest import Visitor, visitor
 
 __all__ = ["client", "more_settings", "origin", "tenant", "visitor"]
 
+# What a page says for a moment is kept: it may be gone before anybody looks.
+HEAR = """
+    const said = document.querySelector('#said');
+    window.heard = [];
+    new MutationObserver(() => window.heard.push(said.textContent)).observe(said, { childList: true })"""
+
 
 class Window(NamedTuple):
     """A window with somebody signed in; `visitor` is the same person over plain HTTP."""
@@ -36,9 +42,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(started: Browser, origin: Origin) -> Iterator[Browser]:
-    """A window without cookies. At the end nothing may have been complained about, or asked of another place."""
+    """A window that remembers nothing. At the end nothing may have been complained about, or asked of another place."""
     started.open(origin.url + "/ui/sign-in")
     started.ask("DELETE", "/cookie")
+    started.run("localStorage.clear()")
     started.resize(1280, 850)
     for kind in ("browser", "performance"):
         started.log(kind)  # What was before is not this test's.
@@ -57,6 +64,11 @@ def window(browser: Browser, visitor: Visitor, origin: Origin) -> Window:
     browser.click("main button.main")
     browser.see("New project")
     return Window(browser, visitor, origin)
+
+
+def hear(page: Browser, words: str) -> None:
+    """Wait until the page has said this since HEAR was run."""
+    page.until(lambda: words in page.run("return window.heard"), f"the page did not say {words!r}")
 
 
 def asked(log: list[dict[str, Any]]) -> Iterator[str]:

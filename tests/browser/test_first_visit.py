@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from tests.browser.conftest import HEAR, hear
 from tests.browser.driver import Browser
 from tests.conftest import PASSWORD
 from tests.doors.conftest import Origin
@@ -26,8 +27,9 @@ def test_from_the_first_visit_to_the_first_log(browser: Browser, origin: Origin)
     browser.see("shown this once")
     command = browser.text("#curl")
     assert "ldg_proj_" in command
+    browser.run(HEAR)
     browser.click("[data-copy-from=curl]")
-    browser.see("Copied")
+    hear(browser, "Copied")
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     sent = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=True)

@@ -163,6 +163,7 @@ def test_how_the_list_looks_is_remembered(window: Window) -> None:
     page = window.browser
     window.open(LOGS)
     page.see("6 events", ".sums")
+    page.find(".facet .value")
     page.click("#facets [data-fold]")
     page.until(lambda: not page.run("return document.querySelectorAll('.facet[open]').length"), "nothing was folded")
     page.press("w")
@@ -187,6 +188,7 @@ def test_small_text_can_be_read(window: Window, theme: str) -> None:
     page.see("6 events", ".sums")
     page.click("#events tr:nth-child(2) .message")
     page.find(".drawer .acts")
+    page.find(".facet .rows")
     read = [
         ".drawer .acts a",
         ".drawer .acts button",
@@ -201,6 +203,9 @@ def test_small_text_can_be_read(window: Window, theme: str) -> None:
 
 
 def test_local_time_is_offered_and_kept(window: Window) -> None:
+    there = zone("Asia/Kolkata")
+    # Noon there, so that what is brushed is of one day.
+    window.origin.clock.advance((12 - int(there.fine(window.origin.clock())[1][:2])) % 24 * 3600)
     some(window, 12)
     page = window.browser
     place = {"cmd": "Emulation.setTimezoneOverride", "params": {"timezoneId": "Asia/Kolkata"}}
@@ -211,7 +216,6 @@ def test_local_time_is_offered_and_kept(window: Window) -> None:
     page.click("#time summary")
     page.click("[data-local-zone]")
     page.see("IST", "#time summary")
-    there = zone("Asia/Kolkata")
     newest = there.fine(window.origin.clock())[1]
     assert page.text("#events tr:nth-child(1) time").endswith(newest)
     # The plot's ticks are of the same zone.

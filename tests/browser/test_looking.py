@@ -31,7 +31,7 @@ def test_a_search_is_saved_and_opened(window: Window) -> None:
     window.open(LOGS)
     page.see("20 events", ".sums")
     page.click("#saved summary")
-    page.click("#saved .list a")
+    page.click("#saved .list a[href*='/logs?']")  # A link to the page of all stands there before.
     page.see("4 events", ".sums")
     page.find("td.chosen")
     assert page.url == saved
@@ -41,6 +41,8 @@ def test_a_search_is_saved_and_opened(window: Window) -> None:
 def test_an_alert_fires_and_shows(window: Window) -> None:
     some(window, 40)
     window.origin.clock.advance(10)  # What has just arrived may not be searchable yet, and does not count.
+    # The server evaluates by itself, every two seconds of the wall clock.
+    assert window.visitor.post("/ui/pauses", {"kind": "alert.evaluate"}).status_code == 303
     page = window.browser
     window.open(LOGS)
     page.press("A")
@@ -57,6 +59,7 @@ def test_an_alert_fires_and_shows(window: Window) -> None:
     page.until(lambda: page.run(CHARTED) == 1, "the preview has no chart")
     page.click("form.alert button.main")
     page.see("Not evaluated yet")
+    assert window.visitor.post("/ui/pauses/resume", {"kind": "alert.evaluate"}).status_code == 303
     alerts.enqueue_due(window.origin.house)
     path = page.url
 
@@ -66,6 +69,7 @@ def test_an_alert_fires_and_shows(window: Window) -> None:
 
     page.until(fires, "the alert did not fire")
     page.see("8 events in 1 h (alert: > 3)", ".list")
+    page.until(lambda: page.run(CHARTED) == 1, "the alert has no chart")  # It pushes down what is below it.
     page.click(".list a")
     page.see("order", ".drawer")
     page.open(path)
@@ -150,6 +154,7 @@ def test_a_dashboard_with_panels(window: Window) -> None:
     assert page.run(order) == ["First", "Second"]
     page.click(".panel:nth-child(2) button[value=earlier]")
     page.until(lambda: page.run(order) == ["Second", "First"], "the panel did not move")
+    page.until(lambda: page.run(CHARTED) == 2, "a panel has no chart")  # They push down what is below them.
     page.click(".panel:nth-child(1) summary")
     page.click(".panel:nth-child(1) button.danger")
     page.until(lambda: page.run(order) == ["First"], "the panel is still there")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.browser.conftest import Window
+from tests.browser.conftest import HEAR, Window, hear
 from tests.receiver import Receiver
 from tests.web.conftest import NAUGHTY
 
@@ -32,8 +32,9 @@ def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) 
     browser.click("form.card button.main")
     browser.see("shown this once")
     assert browser.text("#secret").startswith("whsec_")
+    browser.run(HEAR)
     browser.click("[data-copy-from=secret]")
-    browser.see("Copied")
+    hear(browser, "Copied")
     browser.click("form[action$='/test'] button")
     browser.see("webhook.test")
 
@@ -45,7 +46,12 @@ def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) 
     browser.see("window.broken = 1", "pre")
     assert browser.run("return window.broken") is None
     browser.click("form[action$='/redeliver'] button")
-    browser.see("Attempts")
+
+    def delivered_again() -> bool:
+        browser.open(browser.url)
+        return int(browser.run("return document.querySelectorAll('details.card').length")) == 2
+
+    browser.until(delivered_again, "the test was not delivered again")
     window.open("/ui/webhooks/deliveries?status=delivered")
     browser.see("Deliveries")
     browser.resize(390, 800)

@@ -61,8 +61,16 @@
     $("#q").setAttribute("aria-activedescendant", all[next].id);
   }
 
+  // What was offered for less of the word may not fit it any more: nobody is to take that.
+  function narrow(input) {
+    const text = input.value.slice(...word(input)).toLowerCase();
+    for (const one of offers()) if (!text || !one.dataset.text.toLowerCase().startsWith(text)) one.remove();
+    if (!offers().length) hide();
+  }
+
   document.addEventListener("input", (event) => {
     if (event.target.id !== "q") return;
+    narrow(event.target);
     clearTimeout(offer.timer);
     offer.timer = setTimeout(() => offer(event.target), 120);
   });
