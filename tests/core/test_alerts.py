@@ -488,3 +488,11 @@ def test_a_change_while_it_is_evaluated_wins(house: House, ada: Principal, shop:
     other = House(**{name: getattr(house, name) for name in House.__slots__} | {"clock": slow})
     assert alerts.evaluate(other, organization_id=shop.organization_id, alert_id=rule.id) is None
     assert alerts.get(house, ada, alert_id=rule.id).state == "ok"
+
+
+def test_a_clock_that_was_set_back_stops_no_alert(house: House, ada: Principal, shop: Project, clock: FakeClock) -> None:
+    alerts.create(house, ada, project_id=shop.project_id, name="A", kind="new_error", window_seconds=60)
+    alerts.define(house)
+    assert alerts.enqueue_due(house) == 1
+    clock.advance(-3600)
+    assert [alerts.enqueue_due(house), alerts.enqueue_due(house)] == [1, 0]
