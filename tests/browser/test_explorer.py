@@ -348,3 +348,18 @@ def test_hostile_text_does_nothing(window: Window) -> None:
         None,
         0,
     ]
+
+
+def test_how_to_search_is_shown_by_examples(window: Window) -> None:
+    window.visitor.send({"message": "Payment declined"}, {"message": "other"}, origin=window.origin)
+    page = window.browser
+    window.open("/ui/projects/{slug}/logs")
+    page.see("other", "#events")
+    page.click("#how > summary")
+    page.run("document.querySelector('#how').dataset.old = 'yes'")
+    page.see('"Payment declined"', "#how #examples")
+    page.click("#how dl div:nth-child(3) a")
+    page.until(lambda: not page.run("return document.querySelector('#how').dataset.old"), "the explorer stays")
+    page.until(lambda: "q=%22Payment+declined%22" in page.url, "the address stays")
+    page.see("Payment declined", "#events")
+    assert "other" not in page.text("#events")

@@ -490,7 +490,7 @@ def test_a_change_while_it_is_evaluated_wins(house: House, ada: Principal, shop:
     assert alerts.get(house, ada, alert_id=rule.id).state == "ok"
 
 
-def test_a_clock_that_was_set_back_stops_no_alert(house: House, ada: Principal, shop: Project, clock: FakeClock) -> None:
+def test_a_clock_set_back_stops_no_alert(house: House, ada: Principal, shop: Project, clock: FakeClock) -> None:
     alerts.create(house, ada, project_id=shop.project_id, name="A", kind="new_error", window_seconds=60)
     alerts.define(house)
     assert alerts.enqueue_due(house) == 1
