@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import sqlalchemy as sa
@@ -6,7 +7,7 @@ import sqlalchemy as sa
 from headrace.core import audit, people, uptime
 from headrace.core.house import House
 from headrace.kit.database import UnreachableError
-from tests.conftest import FakeClock, SignUp
+from tests.conftest import PATIENCE, FakeClock, SignUp
 
 DAY = 1440
 
@@ -35,6 +36,29 @@ def test_a_minute_is_written_once(house: House, open_house: Callable[..., House]
     clock.advance(1)
     assert uptime.mark(house)
     assert (minutes(house), uptime.share(house)) == (2, 100.0)
+
+
+def test_what_another_thread_is_writing_is_written_when_a_mark_returns(
+    house: House, until: Callable[..., None]
+) -> None:
+    def marked() -> int:
+        uptime.mark(house)
+        with house.db.read() as connection:
+            return int(connection.execute(sa.text("SELECT sum(writes) FROM uptime_minutes")).scalar_one())
+
+    part = house.part(uptime.Minutes)
+    uptime.mark(house)
+    uptime.count(house, recorded=True)
+    with ThreadPoolExecutor(2) as pool:
+        with house.db.write() as connection:
+            # On PostgreSQL it is the row that the others wait for.
+            connection.execute(sa.text("UPDATE uptime_minutes SET writes = writes"))
+            first = pool.submit(uptime.mark, house)
+            until(lambda: not part.counts)
+            second = pool.submit(marked)
+            wait([second], timeout=0.3)  # It would not wait for the other one, and be done by now.
+        assert first.result(30 * PATIENCE)
+        assert second.result(30 * PATIENCE) == 1
 
 
 def test_minutes_without_a_server_count(house: House, clock: FakeClock) -> None:

@@ -24,6 +24,7 @@ class Minutes:
     def __init__(self, house: House) -> None:
         self.house = house
         self.lock = threading.Lock()
+        self.writing = threading.Lock()
         self.counts: dict[int, list[int]] = {}
         self.marked = -1
 
@@ -68,9 +69,16 @@ def count(house: House, *, recorded: bool, number: int = 1) -> None:
 def mark(house: House) -> bool:
     """Write that the server is up in this minute, and what was counted; False where there was nothing to write.
 
-    Called every few seconds by one thread.
+    Called every few seconds by one thread. Whoever calls it besides waits for his turn: when a call returns, all is
+    written that was counted before it.
     """
-    part, minute = house.part(Minutes), house.clock() // MINUTE
+    part = house.part(Minutes)
+    with part.writing:
+        return _mark(house, part)
+
+
+def _mark(house: House, part: Minutes) -> bool:
+    minute = house.clock() // MINUTE
     with part.lock:
         counts, part.counts = part.counts, {}
     if minute == part.marked and not counts:
