@@ -4,9 +4,13 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from aiohttp import web
+from standardwebhooks import Webhook
+
+from tests.conftest import PATIENCE
 
 
 class Received:
@@ -18,6 +22,13 @@ class Received:
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in request.headers.items()}
         self.body = body
         self.at = at
+
+
+def verify(secret: str | bytes, got: Received) -> None:
+    """Check a signature by the official library, as of the time that it names: a test's clock may be far from now."""
+    at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), tz=UTC)
+    signature = Webhook(secret).sign(got.headers["webhook-id"], at, got.body.decode())
+    assert signature in got.headers["webhook-signature"].split()
 
 
 Answer = Callable[[Received], web.StreamResponse]
@@ -41,7 +52,7 @@ class Receiver:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(10 * PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,15 +61,18 @@ class Receiver:
         self._thread.join()
 
     def release(self) -> None:
-        """Answer what is held, and hold nothing until `hold` is set anew."""
+        """Answer what is held, and hold nothing until `hold` is set anew, which may be right after this."""
+        done = threading.Event()
 
         def let_go() -> None:
             self.hold.clear()
             assert self._released is not None
             self._released.set()
             self._released = asyncio.Event()
+            done.set()
 
         self._loop.call_soon_threadsafe(let_go)
+        assert done.wait(10 * PATIENCE)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

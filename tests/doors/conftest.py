@@ -22,7 +22,7 @@ from headrace.kit import times
 from headrace.kit.clock import now
 from headrace.kit.passwords import Passwords
 from headrace.wire.listener import Protocol
-from tests.conftest import PASSWORD, SECRET, FakeClock
+from tests.conftest import PASSWORD, PATIENCE, SECRET, FakeClock
 from tests.doors.raw import Wire
 
 numbers = itertools.count(1)
@@ -62,8 +62,7 @@ def more_settings() -> dict[str, Any]:
 def origin(
     tmp_path_factory: pytest.TempPathFactory, cheap_passwords: Passwords, more_settings: dict[str, Any]
 ) -> Iterator[Origin]:
-    # The engine lets events go by its own clock, so the test's one begins today.
-    clock = FakeClock(times.show(now()))
+    clock = FakeClock(times.show(today()))
     settings = Settings(
         data=tmp_path_factory.mktemp("house"),
         secret=SECRET,
@@ -87,6 +86,8 @@ def origin(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # A test that is put off between two requests finds its connection as it left it.
+        timeout_keep_alive=300,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
@@ -102,6 +103,15 @@ def origin(
     app.close(house)
 
 
+def today() -> int:
+    """Where a test's clock begins: now, for the engine lets events go by its own clock; but not where a day ends soon.
+
+    Tests pass minutes, and count what came "today".
+    """
+    found = now()
+    return found if found % times.DAY < times.DAY - 10 * times.MINUTE else found + 20 * times.MINUTE
+
+
 @pytest.fixture
 def impatient(origin: Origin) -> Iterator[None]:
     """The event store cuts off every question."""
@@ -115,8 +125,14 @@ def impatient(origin: Origin) -> Iterator[None]:
 @pytest.fixture
 def client(origin: Origin) -> Iterator[httpx.Client]:
     """A client with an address of its own, so that budgets of one test are not another's."""
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as made:
+    with caller(origin) as made:
         yield made
+
+
+def caller(origin: Origin, address: str | None = None) -> httpx.Client:
+    """Return a client, at an address of its own, which waits as long for an answer as a busy machine may take."""
+    sent = {"X-Forwarded-For": address or an_address()}
+    return httpx.Client(base_url=origin.url, headers=sent, timeout=20 * PATIENCE)
 
 
 def an_address() -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from headrace import app
 from headrace.core.metrics import Counters
+from tests.conftest import PATIENCE
 from tests.doors.conftest import Origin, Tenant, bearer
 
 PEER = "203.0.113.9"
@@ -49,7 +50,7 @@ def taken(client: httpx.Client, to: App, **fields: Any) -> dict[str, Any]:
 def settle(origin: Origin) -> None:
     """Wait until all that was acknowledged is searchable."""
     store = origin.house.store
-    assert store.wait_searchable(store.wal.next_id, 20)
+    assert store.wait_searchable(store.wal.next_id, 30 * PATIENCE)
 
 
 class Open:

@@ -4,6 +4,8 @@ import json
 import socket
 from typing import Any, NamedTuple
 
+from tests.conftest import PATIENCE
+
 # Each differs by its own rule from answer to answer.
 CHANGING = {"x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "date", "content-length"}
 
@@ -19,7 +21,7 @@ class Wire:
 
     def __init__(self, url: str, source: str = "127.0.0.1") -> None:
         host, _, port = url.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20, source_address=(source, 0))
+        self.socket = socket.create_connection((host, int(port)), timeout=20 * PATIENCE, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 

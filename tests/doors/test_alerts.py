@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from headrace.core import alerts
+from tests.conftest import PATIENCE
 from tests.doors.conftest import Origin, Tenant, bearer
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
@@ -20,7 +21,7 @@ def send(client: httpx.Client, origin: Origin, tenant: Tenant, *messages: str, *
     logs = [entry | {"message": text} for text in messages]
     sent = client.post("/api/v1/ingest/batch", json={"logs": logs}, headers=bearer(tenant.key))
     assert sent.json()["accepted"] == len(logs)
-    assert origin.house.store.wait_searchable(origin.house.store.wal.next_id, 20)
+    assert origin.house.store.wait_searchable(origin.house.store.wal.next_id, 30 * PATIENCE)
 
 
 def test_the_documents_example_fires_and_is_told(

@@ -12,7 +12,7 @@ import pytest
 from headrace.core import keys, projects
 from headrace.core.principal import Principal
 from headrace.wire.door import routes_of
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, posted, tenant_of
+from tests.doors.conftest import Origin, Tenant, bearer, caller, posted, tenant_of
 from tests.doors.log_handler import EVENT, App, Open, ingest, make_app, taken
 
 NO_APP = {"error": "ERROR", "message": "application with this id does not exist"}
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
 
 @pytest.fixture(scope="module")
 def scene(origin: Origin) -> Scene:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as client:
+    with caller(origin) as client:
         own, other = tenant_of(client), tenant_of(client)
         return Scene(own, other, make_app(client, own), make_app(client, other))
 

@@ -18,25 +18,32 @@ import pytest
 from headrace.core.refusals import Refusal
 from headrace.doors.ledger import entries
 from headrace.wire import body, jsons, listener
-from tests.doors.conftest import Origin, Tenant, bearer, tenant_of
+from tests.conftest import PATIENCE
+from tests.doors.conftest import Origin, Tenant, bearer, caller, tenant_of
 
 LOG = {"timestamp": "2026-01-01T00:00:00Z", "level": "info"}
 RAW_LOG = json.dumps(LOG).encode()
 SINGLE, BATCH = "/api/v1/ingest/single", "/api/v1/ingest/batch"
+# What has to come, comes at once; this is for a machine that is busy.
+SECONDS = 20.0 * PATIENCE
 HEALTHY = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 DEEP = b'{"timestamp":"2026-01-01T00:00:00Z","level":"info","attributes":%s}'
 
 
-def exchange(origin: Origin, *parts: bytes, seconds: float = 5.0) -> bytes:
+def exchange(origin: Origin, *parts: bytes) -> bytes:
     """Send bytes as they are, and return everything that comes back until the server closes."""
     address = urlsplit(origin.url)
-    with socket.create_connection((address.hostname, address.port), timeout=seconds) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=SECONDS) as connection:
         for part in parts:
             connection.sendall(part)
-        received = b""
-        while piece := connection.recv(65_536):
-            received += piece
-        return received
+        return whole(connection)
+
+
+def whole(connection: socket.socket) -> bytes:
+    received = b""
+    while piece := connection.recv(65_536):
+        received += piece
+    return received
 
 
 def request(method: str, path: str, *headers: str, content: bytes = b"", close: bool = True) -> bytes:
@@ -100,7 +107,7 @@ def test_a_head_without_an_end_is_cut_off(origin: Origin) -> None:
     sent = 0
     with (
         contextlib.suppress(ConnectionError),
-        socket.create_connection((address.hostname, address.port), timeout=5) as connection,
+        socket.create_connection((address.hostname, address.port), timeout=SECONDS) as connection,
     ):
         connection.sendall(b"GET / HTTP/1.1\r\nX-A: ")
         while sent < 1 << 28:
@@ -109,17 +116,28 @@ def test_a_head_without_an_end_is_cut_off(origin: Origin) -> None:
 
 
 def test_slow_heads_and_bodies(origin: Origin, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(body, "IDLE_SECONDS", 0.1)
-    assert exchange(origin) == b""
-    assert exchange(origin, b"GET /health HTTP/1.1\r\nX-A: ").startswith(b"HTTP/1.1 408")
-    late = exchange(origin, ingest(tenant.key, "Transfer-Encoding: chunked", content=b"5\r\n{"))
-    assert late.startswith(b"HTTP/1.1 400")
-    assert b"did not arrive in time" in late
-    monkeypatch.setattr(body, "IDLE_SECONDS", 5.0)
-    monkeypatch.setattr(body, "WHOLE_SECONDS", 0.1)
-    late = exchange(origin, ingest(tenant.key, "Transfer-Encoding: chunked", content=b"5\r\n{"))
-    assert b"did not arrive in time" in late
+    begun = b"GET /health HTTP/1.1\r\nX-A: "
+    with monkeypatch.context() as patched:
+        patched.setattr(listener, "HEAD_SECONDS", 0.1)
+        assert exchange(origin) == b""
+    # On a new connection the time runs from the connection on, and a sender who is put off may come too late with its
+    # first byte. Behind an answer it runs from that byte on.
+    address = urlsplit(origin.url)
+    with socket.create_connection((address.hostname, address.port), timeout=SECONDS) as connection:
+        connection.sendall(request("GET", "/health", close=False))
+        received = b""
+        while not received.endswith(b"}"):
+            received += connection.recv(65_536)
+        with monkeypatch.context() as patched:
+            patched.setattr(listener, "HEAD_SECONDS", 0.1)
+            connection.sendall(begun)
+            assert whole(connection).startswith(b"HTTP/1.1 408")
+    for name in ("IDLE_SECONDS", "WHOLE_SECONDS"):
+        with monkeypatch.context() as patched:
+            patched.setattr(body, name, 0.1)
+            late = exchange(origin, ingest(tenant.key, "Transfer-Encoding: chunked", content=b"5\r\n{"))
+        assert late.startswith(b"HTTP/1.1 400")
+        assert b"did not arrive in time" in late
 
 
 def test_trailers_are_no_headers(origin: Origin, tenant: Tenant) -> None:
@@ -154,10 +172,10 @@ def test_requests_in_a_row(origin: Origin, tenant: Tenant) -> None:
 
 
 def test_the_depth_of_json_is_told_at_one_look() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for hostile in (b"[]" * 60 + b'"' + b'\\"' * 1_000_000, b'{"a":"' + b'"[' * 60 + b"\\\\" * 1_000_000):
         assert not jsons.too_deep(hostile)
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_list_without_end_is_not_built() -> None:
@@ -411,5 +429,5 @@ def test_a_good_log_in_clears_no_address(origin: Origin, client: httpx.Client) -
     answer = client.post("/api/v1/accounts/login", json=good)
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) >= 1
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": "198.51.100.77"}) as elsewhere:
+    with caller(origin, "198.51.100.77") as elsewhere:
         assert elsewhere.post("/api/v1/accounts/login", json=good).status_code == 200

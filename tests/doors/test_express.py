@@ -14,7 +14,7 @@ from headrace.core import keys, projects
 from headrace.core.identity import sessions
 from headrace.core.limits import quota
 from headrace.core.principal import Principal
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, tenant_of
+from tests.doors.conftest import Origin, Tenant, bearer, caller, tenant_of
 from tests.doors.raw import CHANGING, Wire, ask
 from tests.eventstore.faulty import FaultyFiles
 
@@ -206,7 +206,7 @@ def test_bytes_may_arrive_as_they_like(origin: Origin, shared: Tenant, wanted: l
 
 @pytest.fixture(scope="module")
 def shared(origin: Origin) -> Tenant:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as client:
+    with caller(origin) as client:
         made = tenant_of(client)
     keys.set_limits(origin.house, operator(made), key_id=made.key_id, per_minute=1_000_000, per_hour=10_000_000)
     return made

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ from headrace.core.principal import Principal
 from headrace.core.schema.people import uptime_minutes as minutes
 from headrace.doors.levqor import auth
 from headrace.wire import address
-from tests.doors.conftest import Origin, Tenant, an_address, tenant_of
+from tests.doors.conftest import Origin, Tenant, caller, tenant_of
 from tests.doors.raw import CHANGING, Answer, Wire, ask
 
 GOOD: dict[str, Any] = {"workflow": "echo", "payload": {"input": [1, "ü"]}}
@@ -38,7 +37,7 @@ def more_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shared(origin: Origin) -> Tenant:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as client:
+    with caller(origin) as client:
         return tenant_of(client)
 
 

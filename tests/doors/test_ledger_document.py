@@ -18,7 +18,8 @@ from headrace.core import projects
 from headrace.core.identity import operators
 from headrace.core.principal import Principal
 from headrace.wire.door import routes_of
-from tests.doors.conftest import Origin, an_address, bearer
+from tests.conftest import PATIENCE
+from tests.doors.conftest import Origin, an_address, bearer, caller
 
 TEXT = (Path(__file__).parents[2] / "docs/api/ledger.md").read_text()
 SECTION = re.compile(
@@ -64,7 +65,7 @@ class Walk:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self.client = httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()})
+        self.client = caller(origin)
         self.ids: dict[str, Any] = {}
         self.token = self.key = ""
         self.provoked: dict[str, set[int]] = {}
@@ -439,7 +440,7 @@ def run(printed: str, values: dict[str, str]) -> list[Any]:
     for old, new in values.items():
         printed = printed.replace(old, new)
     script = printed.replace("curl -X", "curl --silent --fail-with-body --write-out '\\n@@\\n' -X")
-    done = subprocess.run(["bash", "-euc", script], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-euc", script], check=True, capture_output=True, text=True, timeout=60 * PATIENCE)
     return [json.loads(one) if one else None for one in done.stdout.split("\n@@\n")[:-1]]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from standardwebhooks import Webhook
 
 from headrace import app
 from headrace.core import jobs, workflows
@@ -17,9 +16,9 @@ from headrace.core.identity import sessions
 from headrace.core.metrics import Counters
 from headrace.core.principal import Principal
 from headrace.doors.levqor.front import prefers_html
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, posted, tenant_of
+from tests.doors.conftest import Origin, Tenant, an_address, bearer, caller, posted, tenant_of
 from tests.doors.log_handler import Open
-from tests.receiver import Received, Receiver
+from tests.receiver import Received, Receiver, verify
 
 INTAKE, UPSERT = "/api/v1/intake", "/api/v1/users/upsert"
 JOB: dict[str, Any] = {"workflow": "echo", "payload": {}}
@@ -34,7 +33,7 @@ def more_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tenant(origin: Origin) -> Tenant:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as client:
+    with caller(origin) as client:
         return tenant_of(client)
 
 
@@ -457,7 +456,7 @@ def test_what_is_built_in_runs_and_calls_back(ask: Asked, receiver: Receiver, un
     (got,) = called_back(receiver, hook)
     found = ask("GET", f"/api/v1/status/{job_id}").json()
     assert json.loads(got.body) == found
-    Webhook(made["signing_secret"]).verify(got.body, dict(got.headers))
+    verify(made["signing_secret"], got)
     if part is None:
         assert (found["status"], found["result"]) == ("failed", None)
         assert found["error"] == "The answer's status was 200"

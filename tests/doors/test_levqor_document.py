@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from openapi_schema_validator import OAS30Validator
-from standardwebhooks import Webhook
 
 from headrace import __build__, __version__
 from headrace.core import people
 from headrace.core.identity import sessions
 from headrace.kit.times import SECOND
 from headrace.wire.door import routes_of
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, posted, tenant_of
+from tests.doors.conftest import Origin, Tenant, an_address, bearer, caller, posted, tenant_of
 from tests.doors.log_handler import Open
-from tests.receiver import Receiver
+from tests.receiver import Receiver, verify
 
 TEXT = (Path(__file__).parents[2] / "docs/api/levqor.md").read_text()
 SECTION = re.compile(
@@ -82,7 +81,7 @@ class Walk:
 
     def __init__(self, origin: Origin, receiver: Receiver) -> None:
         self.origin, self.receiver = origin, receiver
-        self.client = httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()})
+        self.client = caller(origin)
         self.tenant: Tenant = tenant_of(self.client)
         self.secret = ""
         asked = {"name": "Levqor", "scopes": ["read", "write"]}
@@ -186,7 +185,7 @@ def test_a_job(walk: Walk, until: Until) -> None:
     until(lambda: walk.receiver.requests)
     (got,) = walk.receiver.requests
     assert (got.method, got.path, json.loads(got.body)) == ("POST", "/webhook", found)
-    Webhook(walk.secret).verify(got.body, {**got.headers, "webhook-timestamp": got.headers["webhook-timestamp"]})
+    verify(walk.secret, got)
     walk.wrong(asking, 404, ERRORS[404], job_id="xyz123")
 
 

@@ -16,7 +16,7 @@ from headrace.core.identity import sessions
 from headrace.core.settings import Settings
 from headrace.wire.door import Route, routes_of
 from tests.doors.cases import CASES, NOBODY, PANEL
-from tests.doors.conftest import Origin, Tenant, an_address, bearer, tenant_of
+from tests.doors.conftest import Origin, Tenant, an_address, bearer, caller, tenant_of
 
 DOCUMENTED = sorted(case for case in CASES if case[0] != "web")
 
@@ -107,7 +107,7 @@ class Scene(NamedTuple):
 
 @pytest.fixture(scope="module")
 def scene(origin: Origin) -> Scene:
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()}) as client:
+    with caller(origin) as client:
         own, other = tenant_of(client), tenant_of(client)
         panel = client.post("/api/v1/dashboard/panels", json=PANEL, headers=bearer(own.token)).json()
         person = client.post(
@@ -302,7 +302,7 @@ def test_over_the_limit(origin: Origin, scene: Scene, send: Send, name: Name) ->
         assert not [header for header in send(name).headers if header.startswith(("x-ratelimit", "ratelimit"))]
         return
     address = an_address()
-    with httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": address}) as client:
+    with caller(origin, address) as client:
         tenant = tenant_of(client)
     credential = good(scene, name, tenant)
     buckets = {

@@ -23,9 +23,12 @@ from headrace.doors.ledger import tail as route
 from headrace.wire.call import Call
 from headrace.wire.door import routes_of
 from headrace.wire.event_stream import BEAT
+from tests.conftest import PATIENCE
 from tests.doors.conftest import Origin, Tenant, bearer
 
 PATH = "/api/v1/logs/tail"
+# A test that waits for longer than this has failed, on the slowest machine too.
+SECONDS = 20.0 * PATIENCE
 NOON = "2026-01-01T12:00:00.123456Z"
 Event = dict[str, str]
 
@@ -185,11 +188,12 @@ def test_head_and_refusals(client: httpx.Client, tenant: Tenant, new_tenant: Any
 
 def test_leaving_frees(client: httpx.Client, tenant: Tenant, origin: Origin, until: Callable[..., None]) -> None:
     hub = origin.house.part(Hub)
-    before = hub.count
+    # Who left before has been heard of by now, or soon will be.
+    until(lambda: not hub.count)
     with following(client, tenant), following(client, tenant, credential=tenant.token):
-        assert hub.count == before + 2
+        assert hub.count == 2
     until(lambda: tenant.project_id not in hub.projects)
-    assert hub.count == before
+    until(lambda: not hub.count)
     until(lambda: all(not count for place, count in origin.app.in_flight.items() if ("route", PATH) in place))
 
 
@@ -219,11 +223,11 @@ def test_there_may_be_so_many(client: httpx.Client, tenant: Tenant, new_tenant: 
 
 def test_a_slow_reader_is_told(client: httpx.Client, tenant: Tenant, origin: Origin) -> None:
     address = httpx.URL(origin.url)
-    connection = HTTPConnection(address.host, address.port, timeout=20)
+    connection = HTTPConnection(address.host, address.port, timeout=SECONDS)
     connection.sock = socket.socket()
     with closing(connection):
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.sock.settimeout(20)
+        connection.sock.settimeout(SECONDS)
         connection.sock.connect((address.host, address.port))
         connection.request("GET", f"{PATH}?project_id={tenant.project_id}", headers=bearer(tenant.key))
         answer = connection.getresponse()
@@ -268,7 +272,7 @@ def test_who_may_read_no_longer_is_shown_out(
         return found
 
     async def bounded() -> list[bytes]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             return await read()
 
     found = asyncio.run(bounded())

@@ -20,6 +20,7 @@ from headrace.core.identity import sessions
 from headrace.core.jobs import leases
 from headrace.core.principal import Principal
 from headrace.worker import Job, Lost, NoRetry, Refused, Worker
+from tests.conftest import PATIENCE
 from tests.doors.conftest import Origin, Tenant, bearer, tenant_of
 
 DEFINITIONS = "/api/v1/workflow-definitions"
@@ -191,7 +192,7 @@ def test_a_lease_waits_for_work(scene: Scene) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(scene.post, "lease", queues=["q"], worker="w", wait=20)
         job = scene.start(late=True)
-        found = waiting.result(15).json()["jobs"]
+        found = waiting.result(15 * PATIENCE).json()["jobs"]
     assert [one["id"] for one in found] == [job.token]
     assert scene.leased("w", wait=0) == []
     assert detail(scene.post("lease", queues=["q"], worker="w", wait=21), 400) == "wait: must be 0-20"
@@ -257,7 +258,7 @@ def working(scene: Scene) -> Iterator[Callable[..., Worker]]:
     yield begin
     for worker, thread in begun:
         worker.stop()
-        thread.join(20)
+        thread.join(20 * PATIENCE)
         assert not thread.is_alive()
 
 
@@ -302,7 +303,7 @@ def test_the_client_beats_and_hears_of_a_cancel(scene: Scene, working: Callable[
     working(handle, lease_seconds=6, name="beater")
     until(lambda: scene.job(job).progress_done == 7)
     jobs.cancel(scene.origin.house, scene.who, job_id=job.id)
-    assert told.wait(20)
+    assert told.wait(20 * PATIENCE)
 
 
 def test_a_client_that_lost_its_job_goes_on(scene: Scene, working: Callable[..., Worker], until: Until) -> None:
@@ -311,12 +312,12 @@ def test_a_client_that_lost_its_job_goes_on(scene: Scene, working: Callable[...,
     def handle(job: Job) -> str:
         if job.payload["n"] == 1 and job.attempt == 1:
             first.set()
-            assert go.wait(20)
+            assert go.wait(20 * PATIENCE)
         return "done"
 
     scene.start(n=1)
     working(handle, lease_seconds=3_000)
-    assert first.wait(20)
+    assert first.wait(20 * PATIENCE)
     scene.origin.clock.advance(3_001)
     fence = scene.fence("thief", until)
     scene.start(n=2)
@@ -450,6 +451,6 @@ def test_sigterm_lets_it_finish_what_is_in_hand(scene: Scene) -> None:
     program.send_signal(signal.SIGTERM)
     program.stdin.write("\n")
     program.stdin.flush()
-    out, _ = program.communicate(timeout=30)
+    out, _ = program.communicate(timeout=30 * PATIENCE)
     assert (out, program.returncode) == ("stopped\n", 0)
     assert scene.states() == ["succeeded", "ready"]
