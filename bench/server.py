@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -78,6 +79,18 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = 60.0, 
         time.sleep(pause)
 
 
+def held_port() -> socket.socket:
+    """Take a free port for servers that come one after another, until the socket is closed.
+
+    It is bound and not listened on: a server that reuses addresses may listen there, and the system gives the port to
+    nobody else, neither while no server runs nor for an outgoing connection.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 def end_on_sigterm() -> None:
     """Have `finally` end the server also when this process is told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -90,8 +103,9 @@ class Server:
         self.data = data
         self.settings = {**ROOMY, **(settings or {})}
         self.output = data.parent / f"{data.name}.log"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address: Address = free.getsockname()[:2]
+        held = held_port()
+        weakref.finalize(self, held.close)
+        self.address: Address = held.getsockname()[:2]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -1,5 +1,6 @@
 """The real program as a process of its own: started on a free port in a temporary folder, ended by its id."""
 
+import http.client
 import json
 import os
 import re
@@ -13,8 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import held_port
+
 READY = re.compile(r"Headrace \S+ on (\S+), ready in ([0-9.]+) s")
+# How long anything of a server may take; a machine with much else to do needs a good part of it.
 SECONDS = 60.0
+# What a caller meets whose server is killed: nobody there, no answer, or one that breaks off anywhere.
+GONE = (OSError, ValueError, http.client.HTTPException)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -94,7 +100,7 @@ class Served:
     def get(self, path: str, key: str = "") -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         request = urllib.request.Request(self.url + path, headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return answer.status, answer.read()
 
     def kill(self) -> None:
@@ -142,6 +148,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
             served.kill()
 
 
+@pytest.fixture
+def port() -> Iterator[str]:
+    """A port for servers of one test that come one after another: `serve("--port", port)`."""
+    with held_port() as held:
+        yield str(held.getsockname()[1])
+
+
 class Demo:
     """A running `headrace demo` that many tests share, with what it printed at its first start."""
 
@@ -159,7 +172,7 @@ class Demo:
             self.token = self.post("/api/v1/accounts/login", login)["access_token"]
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return json.loads(answer.read())
 
 

@@ -61,9 +61,9 @@ def test_it_stops_when_asked(serve: Serve, number: int) -> None:
     assert not (served.folder / "control.sock").exists()
 
 
-def test_it_stops_at_once_when_asked_twice(serve: Serve, until: Callable[..., None]) -> None:
-    served = serve(verb="demo")
-    made, where = Demo(served), ("127.0.0.1", int(served.url.rpartition(":")[2]))
+def test_it_stops_at_once_when_asked_twice(serve: Serve, port: str, until: Callable[..., None]) -> None:
+    served = serve("--port", port, verb="demo")
+    made, where = Demo(served), ("127.0.0.1", int(port))
     with socket.create_connection(where) as slow:
         # A request whose body never comes to its end would hold a polite stop for its grace time.
         head = f"POST /api/v1/ingest/single HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {made.key}\r\n"

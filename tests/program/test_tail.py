@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.program.conftest import Demo, Served, environment
+from tests.program.conftest import SECONDS, Demo, Served, environment
 
 
 def opened(demo: Demo) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=SECONDS)
     path = f"/api/v1/logs/tail?project_id={demo.project_id}"
     connection.request("GET", path, headers={"Authorization": f"Bearer {demo.key}", "Connection": "close"})
     answer = connection.getresponse()
@@ -29,7 +29,7 @@ def data(answer: http.client.HTTPResponse) -> Iterator[Any]:
 
 
 def send(demo: Demo, messages: list[str]) -> None:
-    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(demo.url).netloc, timeout=SECONDS)
     logs = [{"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": message} for message in messages]
     headers = {"Authorization": f"Bearer {demo.key}", "Content-Type": "application/json"}
     connection.request("POST", "/api/v1/ingest/batch", json.dumps({"logs": logs}), headers)
@@ -57,9 +57,9 @@ def follow_and_stop(demo: Demo, reading: http.client.HTTPResponse) -> None:
 
 
 def test_the_command_goes_on_where_it_was(
-    serve: Callable[..., Served], tmp_path: Path, until: Callable[..., None]
+    serve: Callable[..., Served], port: str, tmp_path: Path, until: Callable[..., None]
 ) -> None:
-    demo = Demo(serve(verb="demo"))
+    demo = Demo(serve("--port", port, verb="demo"))
     output, notes = tmp_path / "tail.out", tmp_path / "tail.err"
     with output.open("wb") as printed, notes.open("wb") as noted:
         tail = subprocess.Popen(
@@ -78,12 +78,12 @@ def test_the_command_goes_on_where_it_was(
         until(lambda: messages() == ["follow one"])
         demo.served.kill()
         until(lambda: "cannot reach" in notes.read_text())
-        demo.served = serve("--port", demo.url.rpartition(":")[2])
+        demo.served = serve("--port", port)
         send(demo, ["follow two"])
         until(lambda: messages() == ["follow one", "follow two"])
         send(demo, ["follow three"])
         until(lambda: len(messages()) == 3)
     finally:
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(10) == 130
+        assert tail.wait(SECONDS) == 130
     assert messages() == ["follow one", "follow two", "follow three"]
