@@ -2,20 +2,19 @@
 
 import json
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.program.conftest import Served
+from tests.program.conftest import GONE, SECONDS, Served
 
 
 def ask(method: str, url: str, body: Any = None, key: str = "") -> Any:
     headers = {"Content-Type": "application/json"} | ({"X-INGEST-KEY": key} if key else {})
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=content, headers=headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return json.load(answer)
 
 
@@ -30,7 +29,7 @@ def test_acknowledged_events_survive_a_kill(tmp_path: Path, until: Callable[...,
         try:
             while True:
                 acknowledged.append(ask("POST", server.url + events, event, app["ingest_key"])["id"])
-        except (urllib.error.URLError, OSError, ValueError):
+        except GONE:
             return  # The server is gone.
 
     senders = [threading.Thread(target=send) for _ in range(4)]

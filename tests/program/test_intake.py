@@ -3,12 +3,11 @@
 import json
 import sqlite3
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from tests.program.conftest import Served
+from tests.program.conftest import GONE, SECONDS, Served
 
 BUDGETS = (
     "--levqor-writes",
@@ -24,7 +23,7 @@ def ask(method: str, url: str, body: Any = None, key: str | None = None) -> Any:
     content = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
     request = urllib.request.Request(url, data=content, headers=headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return json.load(answer)
 
 
@@ -39,7 +38,7 @@ def test_acknowledged_jobs_survive_a_kill(serve: Callable[..., Served], until: C
                 job = {"workflow": "echo", "payload": {"input": number}}
                 acknowledged[ask("POST", f"{server.url}/api/v1/intake", job)["job_id"]] = number
                 number += 4
-        except (urllib.error.URLError, OSError, ValueError):
+        except GONE:
             return  # The server is gone.
 
     senders = [threading.Thread(target=send, args=(lane,)) for lane in range(4)]
@@ -83,7 +82,7 @@ def test_what_a_kill_left_unanswered_is_done_once_when_it_is_repeated(
             while True:
                 send(server.url, number)
                 number += 16
-        except (urllib.error.URLError, OSError, ValueError):
+        except GONE:
             return  # The server is gone.
 
     senders = [threading.Thread(target=go_on, args=(lane,)) for lane in range(16)]

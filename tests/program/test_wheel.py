@@ -34,7 +34,10 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     assert packed == {name for name in files if "__pycache__" not in name}
 
 
-def test_the_wheel_serves(wheel: Path, tmp_path: Path, serve: Callable[..., Served]) -> None:
+def test_the_wheel_serves(
+    wheel: Path, tmp_path: Path, serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # It may name this checkout.
     empty = tmp_path / "empty"
     uv = str(Path(sys.executable).with_name("uv"))
     for arguments in (
