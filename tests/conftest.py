@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 # A suite that was started in the background has SIGINT ignored, and so would every program that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes tells of the machine, not of the code. What else a profile holds is left to Hypothesis.
-hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+# How long an example takes, to make or to run, tells of the machine, not of the code. What else a profile holds is
+# left to Hypothesis.
+UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), **UNTIMED)
 hypothesis.settings.load_profile("untimed")
 
 SECRET = "f3a1c5e7092b4d6880aa1133557799bb" * 2

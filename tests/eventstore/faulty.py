@@ -95,7 +95,7 @@ class HeldFiles(Files):
 
     def sync(self, descriptor: int) -> None:
         self.syncing.release()
-        assert self.released.acquire(timeout=10)
+        assert self.released.acquire(timeout=60)
         super().sync(descriptor)
 
 
@@ -110,7 +110,7 @@ def event(text: str) -> Event:
 def put(log: Wal, *texts: str, project: int = 12) -> int:
     """Append one request and wait until it is durable; returns its first id."""
     appended = log.append(1, project, NOON, 30, [event(text) for text in texts])
-    appended.commit.wait(10)
+    appended.commit.wait(60)
     return appended.first_id
 
 

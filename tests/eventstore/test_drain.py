@@ -109,7 +109,11 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=25, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(many=st.lists(st.dictionaries(TEXT, VALUE, max_size=6), min_size=1, max_size=20))
 def test_any_attributes_come_back_equal(engine: Engine, segment_of: SegmentOf, many: list[dict[str, Any]]) -> None:
     segment = segment_of([group(4_000_000_000, [event(attributes=attributes) for attributes in many])])
@@ -275,7 +279,7 @@ def test_a_failing_caller_delays_but_loses_and_doubles_nothing(
     log = Held(*segments)
     drain = Drain(engine, log, fold)
     drain.start()
-    assert drain.wait(segments[-1].last_id, 20)
+    assert drain.wait(segments[-1].last_id, 60)
     drain.stop()
     names = [segment.name for segment in segments]
     assert told == [names[0]] * 3 + [names[1]] * 2 + [names[2]]
@@ -369,7 +373,7 @@ def test_an_engine_in_trouble_is_waited_for_not_sifted(
     while drain.failures < 4:
         thread.join(0.01)
     hidden.rename(segment.path)
-    thread.join(20)
+    thread.join(60)
     assert (drain.segments, drain.quarantined) == (1, 0)
     assert queries.count(engine, Selection(tenant=tenant)) == 3
 

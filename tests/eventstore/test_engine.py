@@ -25,7 +25,7 @@ from headrace.eventstore.parallel import at_once
 SLOW = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_parameters_arrive_as_they_were_given(engine: Engine, text: str) -> None:
     params = {"one": text, "many": [text, "'", "b\\"]}
@@ -134,7 +134,7 @@ def test_a_query_is_cancelled_by_its_comment(engine: Engine, until: Callable[...
 
     until(running)
     engine.cancel("view 'one'")
-    asker.join(10)
+    asker.join(60)
     assert [refused.kind for refused in caught] == ["cancelled"]
 
 

@@ -80,7 +80,11 @@ def chosen(row: EventRow, question: dict[str, Any]) -> bool:
     return all(tests[name](value) for name, value in question.items())
 
 
-@settings(max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(events=EVENTS, questions=st.lists(QUESTIONS, min_size=1, max_size=6))
 def test_answers_are_those_of_a_plain_list(
     engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]], questions: list[dict[str, Any]]
@@ -198,7 +202,7 @@ def test_top_messages(engine: Engine, tenant: int, segment_of: SegmentOf) -> Non
     assert messages.top(engine, selection, column="ts", limit=1)[0].rows == 2
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     counts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
     limit=st.integers(1, 12),

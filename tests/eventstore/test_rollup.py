@@ -101,7 +101,11 @@ def same(engine: Engine, selection: Selection) -> None:
         assert answers(engine, selection) == rolled
 
 
-@settings(max_examples=3, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(batches=st.lists(st.tuples(ARRIVALS, EVENTS), min_size=1, max_size=4), narrowed=selections(), data=st.data())
 def test_rollups_are_what_a_scan_finds(
     grouped: Engine, segment_of: SegmentOf, batches: Any, narrowed: dict[str, Any], data: st.DataObject

@@ -90,7 +90,11 @@ def stored(engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]]) 
     return Selection(tenant=tenant, project=7)
 
 
-@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(events=EVENTS)
 def test_counts_are_those_of_a_plain_list(engine: Engine, segment_of: SegmentOf, events: list[dict[str, Any]]) -> None:
     selection = stored(engine, segment_of, events)
@@ -157,7 +161,11 @@ MESSAGES = st.lists(
 )
 
 
-@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(texts=MESSAGES)
 def test_masks_are_those_of_python(engine: Engine, segment_of: SegmentOf, texts: list[str]) -> None:
     events: list[dict[str, Any]] = [

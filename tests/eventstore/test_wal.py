@@ -37,16 +37,16 @@ def test_what_arrives_during_a_sync_shares_the_next_one(tmp_path: Path) -> None:
     files = HeldFiles()
     log = open_log(tmp_path, files=files)
     first = log.append(1, 12, NOON, 30, [event("first")]).commit
-    assert files.syncing.acquire(timeout=10)
+    assert files.syncing.acquire(timeout=60)
     later = [log.append(1, 12, NOON, 30, [event(f"{n}")]).commit for n in range(100)]
     assert not first.finished.is_set()
     files.released.release()
-    first.wait(10)
-    assert files.syncing.acquire(timeout=10)
+    first.wait(60)
+    assert files.syncing.acquire(timeout=60)
     assert not any(commit.finished.is_set() for commit in later)
     files.released.release()
     for commit in later:
-        commit.wait(10)
+        commit.wait(60)
     assert log.commits == 2
     log.close()
 
@@ -55,11 +55,11 @@ def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path) -> None:
     files = HeldFiles()
     log = open_log(tmp_path, files=files)
     commit = log.append(1, 12, NOON, 30, [event("one")]).commit
-    assert files.syncing.acquire(timeout=10)
+    assert files.syncing.acquire(timeout=60)
     with pytest.raises(WalError, match="did not answer"):
         commit.wait(0)
     files.released.release()
-    commit.wait(10)
+    commit.wait(60)
     log.close()
 
 
@@ -69,9 +69,9 @@ def test_the_event_loop_is_told(tmp_path: Path) -> None:
         commits = [log.append(1, 12, NOON, 30, [event(f"{n}")]).commit for n in range(500)]
         waiting = [asyncio.ensure_future(commit.durable()) for commit in commits]
         waiting[0].cancel()  # A client that went away.
-        await asyncio.wait(waiting, timeout=10)
+        await asyncio.wait(waiting, timeout=60)
         assert [task.exception() for task in waiting[1:]] == [None] * 499
-        await asyncio.wait_for(commits[0].durable(), 10)  # Asked after the fact.
+        await asyncio.wait_for(commits[0].durable(), 60)  # Asked after the fact.
         await asyncio.to_thread(log.close)
 
     asyncio.run(many())
@@ -84,7 +84,7 @@ def test_a_closed_event_loop_harms_nobody(tmp_path: Path) -> None:
 
     async def leave() -> None:
         task = asyncio.ensure_future(log.append(1, 12, NOON, 30, [event("left")]).commit.durable())
-        assert await asyncio.to_thread(files.syncing.acquire, timeout=10)
+        assert await asyncio.to_thread(files.syncing.acquire, timeout=60)
         task.cancel()
 
     asyncio.run(leave())
@@ -119,7 +119,7 @@ def test_sealing(tmp_path: Path, limits: Limits, requests: int, expected: list[i
 def test_a_segment_is_sealed_by_age_when_nothing_follows(tmp_path: Path) -> None:
     log = open_log(tmp_path, limits=PATIENT._replace(segment_age=0.01))
     put(log, "one")
-    segment = log.next_sealed(10)
+    segment = log.next_sealed(60)
     assert segment is not None
     assert segment.rows == 1
     log.close()
@@ -136,7 +136,7 @@ def test_a_segment_is_sealed_by_age_under_a_load_without_pause(tmp_path: Path) -
 
     log = open_log(tmp_path, limits=PATIENT._replace(segment_age=0.01), files=BusyFiles())
     put(log, "first")
-    segment = log.next_sealed(5)
+    segment = log.next_sealed(60)
     assert not log.closing
     log.close()
     assert segment is not None
@@ -197,7 +197,7 @@ def test_the_waiting_bytes_are_bounded(tmp_path: Path) -> None:
         taken += 1
     with pytest.raises(WalError, match="too many events wait"):
         put(log, "one more")
-    segment = log.next_sealed(10)
+    segment = log.next_sealed(60)
     assert segment is not None
     log.done(segment)
     put(log, "again")
@@ -245,7 +245,7 @@ def test_a_closed_log_refuses_and_keeps_its_segments(tmp_path: Path) -> None:
     with pytest.raises(WalError, match="closed"):
         put(log, "two")
     assert drain(log) == [(NOON, "one")]
-    assert log.next_sealed(10) is None
+    assert log.next_sealed(60) is None
     assert idle(log)
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
 
@@ -256,7 +256,7 @@ def test_closing_while_threads_append(tmp_path: Path) -> None:
     started = threading.Barrier(9)
 
     def work(worker: int) -> None:
-        started.wait(10)
+        started.wait(60)
         for number in range(100_000):
             text = f"{worker}-{number}"
             try:
@@ -266,11 +266,11 @@ def test_closing_while_threads_append(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         running = [pool.submit(work, worker) for worker in range(8)]
-        started.wait(10)
-        first = log.next_sealed(10)
+        started.wait(60)
+        first = log.next_sealed(60)
         log.close()
         for task in running:
-            task.result(10)
+            task.result(60)
     assert first is not None
     assert sorted(kept) == stored(tmp_path)
     assert log.waiting_rows == len(kept)
@@ -303,7 +303,7 @@ def test_many_threads_and_a_drain_at_once(tmp_path: Path) -> None:
         drained = pool.submit(store)
         kept = [item for part in pool.map(work, range(8)) for item in part]
         log.close()
-        drained.result(10)
+        drained.result(60)
     assert sorted(kept) == found
     assert idle(log)
 

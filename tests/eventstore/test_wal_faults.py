@@ -80,7 +80,7 @@ def test_lines_before_a_failure_that_cannot_be_mended_are_offered_once_it_is(tmp
     assert log.next_sealed(0) is None
     assert log.depth(1, 12) == 1
     files.fate = None
-    segment = log.next_sealed(10)
+    segment = log.next_sealed(60)
     assert segment is not None
     assert [text for _id, text in drain(log)] == ["kept"]
     until(lambda: idle(log))
@@ -92,13 +92,13 @@ def test_batches_behind_a_failed_one_are_refused_with_it(tmp_path: Path) -> None
     held = HeldFiles()
     log = open_log(tmp_path, files=held)
     first = log.append(1, 12, NOON, 30, [event("first")]).commit
-    assert held.syncing.acquire(timeout=10)
+    assert held.syncing.acquire(timeout=60)
     second = log.append(1, 12, NOON, 30, [event("second")]).commit
     held.sync = FaultyFiles(lambda _name, _count: errno.EIO).sync  # type: ignore[method-assign]
     held.released.release()
-    first.wait(10)
+    first.wait(60)
     with pytest.raises(WalError):
-        second.wait(10)
+        second.wait(60)
     held.sync = Files().sync  # type: ignore[method-assign]
     put(log, "third")
     log.close()
@@ -116,7 +116,7 @@ def test_a_bug_in_the_committer_leaves_nobody_waiting(tmp_path: Path) -> None:
         log = open_log(tmp_path, files=FaultyFiles(wrong))
         with pytest.raises(WalError, match="stopped working"):
             put(log, "one")
-        log.committer.join(10)
+        log.committer.join(60)
         with pytest.raises(WalError, match="stopped working"):
             put(log, "two")
         log.close()
