@@ -347,7 +347,7 @@ def test_a_torn_line_does_not_hold_its_segment_up(engine: Engine, tenant: int, s
     drain = Drain(engine, Held(segment), lambda _: None)
     drain.persist(segment)
     assert queries.count(engine, Selection(tenant=tenant)) == 6
-    assert [one.segment for one in quarantine.listed(engine, 0, 0)] == [segment.name] * 2
+    assert [one.segment for one in quarantine.listed(engine, 0, 0)].count(segment.name) == 2
     assert not list(segment.path.parent.glob("*.sift"))
 
 
