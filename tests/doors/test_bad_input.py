@@ -34,15 +34,18 @@ def exchange(origin: Origin, *parts: bytes) -> bytes:
     """Send bytes as they are, and return everything that comes back until the server closes."""
     address = urlsplit(origin.url)
     with socket.create_connection((address.hostname, address.port), timeout=SECONDS) as connection:
-        for part in parts:
-            connection.sendall(part)
+        # Who has answered and closed resets what still comes in.
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
         return whole(connection)
 
 
 def whole(connection: socket.socket) -> bytes:
     received = b""
-    while piece := connection.recv(65_536):
-        received += piece
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65_536):
+            received += piece
     return received
 
 
