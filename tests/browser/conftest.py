@@ -8,8 +8,8 @@ import pytest
 
 from tests.browser.driver import Browser, programs
 from tests.conftest import PASSWORD
-from tests.doors.conftest import Origin, client, more_settings, origin, tenant
-from tests.web.conftest import Visitor, visitor
+from tests.doors.conftest import Origin, client, origin, tenant
+from tests.web.conftest import Visitor, more_settings, visitor
 
 __all__ = ["client", "more_settings", "origin", "tenant", "visitor"]
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from tests.browser.conftest import HEAR, Window, hear
 from tests.receiver import Receiver
-from tests.web.conftest import NAUGHTY
+from tests.web.conftest import NAUGHTY, UNHURRIED
 
 # What breaks inside a word, or lies beside the screen.
 ON_A_PHONE = """return [...document.querySelectorAll('.stack .title, .stack .state')].filter(one => {
@@ -18,7 +18,7 @@ ON_A_PHONE = """return [...document.querySelectorAll('.stack .title, .stack .sta
 
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
-    return {"outbound_allow": ("127.0.0.0/8",)}
+    return {"outbound_allow": ("127.0.0.0/8",), **UNHURRIED}
 
 
 def test_a_webhook_from_its_form_to_its_log(window: Window, receiver: Receiver) -> None:

@@ -9,12 +9,12 @@ import pytest
 from aiohttp import web
 
 from tests.receiver import Receiver
-from tests.web.conftest import NAUGHTY, OWN, Visitor
+from tests.web.conftest import NAUGHTY, OWN, UNHURRIED, Visitor
 
 
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, Any]:
-    return {"outbound_allow": ("127.0.0.0/8",)}
+    return {"outbound_allow": ("127.0.0.0/8",), **UNHURRIED}
 
 
 def endpoint_of(answer: httpx.Response) -> str:
