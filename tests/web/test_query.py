@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.eventstore.search import parse
@@ -60,6 +60,7 @@ def test_any_value_is_asked_for_as_it_stands(first: str, second: str) -> None:
 
 
 @given(VALUES, VALUES)
+@example("attributes", "0")
 def test_any_attribute_is_asked_for_by_its_name(key: str, value: str) -> None:
     name = query.name(key)
     if not name:

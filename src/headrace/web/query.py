@@ -83,7 +83,7 @@ def name(field: str) -> str:
     if "\n" in field or not field or field.count(".") >= MOST_DOTS:
         return ""
     escaped = OUTSIDE_NAMES.sub(r"\\\1", field)
-    if field.lower() in BY_NAME or not LEADING.match(field) or field.startswith("attributes."):
+    if field.lower() in BY_NAME or not LEADING.match(field) or f"{field}.".startswith("attributes."):
         return f"attributes.{escaped}"
     return escaped
 
