@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-import httpx
 import pytest
 
 from headrace.core import events
@@ -11,7 +10,7 @@ from headrace.core.events import Filters
 from headrace.core.keys import resolve
 from headrace.core.refusals import Kind, Refusal
 from headrace.kit import times
-from tests.doors.conftest import Origin, bearer, posted, tenant_of
+from tests.doors.conftest import Origin, bearer, caller, posted, tenant_of
 from tests.web.conftest import Visitor, links
 
 ALL = "/ui/logs"
@@ -44,7 +43,7 @@ def test_one_list_of_all_projects(two: Two, origin: Origin) -> None:
         at = times.show(now - n * times.SECOND)
         one = two.shop if n % 2 else two.visitor
         one.send({"message": f"line {n}", "timestamp": at, "level": "error" if n > 1 else "info"}, origin=origin)
-    with httpx.Client(base_url=origin.url) as http:
+    with caller(origin) as http:
         foreign = two.visitor._replace(tenant=tenant_of(http))
         foreign.send({"message": "theirs", "environment": "secret-env"}, origin=origin)
     page = two.visitor.get(f"{ALL}?plain=1").text

@@ -9,13 +9,13 @@ import pytest
 from headrace.core import billing, keys
 from headrace.core.principal import Principal
 from headrace.web.checkout import money
-from tests.doors.conftest import Origin, Tenant, an_address
+from tests.doors.conftest import Origin, Tenant, caller
 from tests.web.conftest import OWN, Visitor
 
 
 @pytest.fixture
 def anybody(origin: Origin) -> httpx.Client:
-    return httpx.Client(base_url=origin.url, headers={"X-Forwarded-For": an_address()})
+    return caller(origin)
 
 
 def biller(origin: Origin, tenant: Tenant) -> Principal:

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.wire.door import routes_of
 from tests.conftest import PASSWORD
-from tests.doors.conftest import Origin, tenant_of
+from tests.doors.conftest import Origin, caller, tenant_of
 from tests.web.conftest import NAUGHTY, OWN, Visitor, links
 
 POLICY = (
@@ -31,7 +31,7 @@ NOBODY_NEEDED = {
 
 
 def test_the_way_in(origin: Origin) -> None:
-    with httpx.Client(base_url=origin.url) as http:
+    with caller(origin) as http:
         front = http.get("/", headers={"Accept": "text/html,*/*"})
         assert (front.status_code, front.headers["location"]) == (303, "/ui")
         other = http.get("/", headers={"Accept": "application/json"})
@@ -46,7 +46,7 @@ def test_every_page_wants_a_session(origin: Origin) -> None:
     door = next(door for door in origin.app.doors if door.name == "ui")
     closed = [one for one in routes_of(door) if not one.template.startswith("/ui/static/")]
     assert len(closed) > 20
-    with httpx.Client(base_url=origin.url) as http:
+    with caller(origin) as http:
         for one in closed:
             path = re.sub(r"\{\w+\}", "1", one.template)
             answer = http.request(one.method, path, headers=OWN | {"Accept": "text/html"})
@@ -80,7 +80,7 @@ def test_a_form_of_another_site_is_refused(origin: Origin, visitor: Visitor) -> 
 
 
 def test_the_cookie(origin: Origin) -> None:
-    with httpx.Client(base_url=origin.url) as http:
+    with caller(origin) as http:
         made = tenant_of(http)
         fields = {"email": made.email, "password": PASSWORD, "next": "/ui/projects/x/logs?q=1"}
         plain = http.post("/ui/sign-in", data=fields, headers=OWN)
@@ -166,7 +166,7 @@ def test_assets_are_here_and_stay(visitor: Visitor) -> None:
 
 
 def test_another_organizations_project_is_not_there(origin: Origin, visitor: Visitor) -> None:
-    with httpx.Client(base_url=origin.url) as http:
+    with caller(origin) as http:
         other = tenant_of(http)
     for path in (*PAGES[1:], *(f"{PROJECT}/logs/{part}" for part in PARTS)):
         assert visitor.http.get(path.format(slug=other.slug)).status_code == 404, path
