@@ -61,6 +61,7 @@ def open_house(settings: Settings, *, clock: Clock | None = None, passwords: Pas
         opened.callback(db.close)
         clock = clock or db.clock()
         limits = Limits.open(settings, clock)
+        opened.callback(limits.close)
         found: list[House] = []
 
         def on_drained(drained: Drained) -> None:
@@ -130,6 +131,7 @@ def open_worker(settings: Settings) -> House:
         opened.callback(db.close)
         clock = db.clock()
         limits = Limits.open(settings, clock)
+        opened.callback(limits.close)
         nothing: Any = None
         house = House.open(settings, limits=limits, store=nothing, counters=Counters(), clock=clock, db=db)
         opened.callback(house.part(Outward).close)
@@ -145,6 +147,7 @@ def close_worker(house: House) -> None:
     """Let what runs end, give the rest back."""
     house.part(jobs.Engine).stop()
     house.part(Outward).close()
+    house.limits.close()
     house.close()
 
 
@@ -259,4 +262,5 @@ def close(house: House) -> None:
     attempt(lambda: keys.usage.flush(house))
     attempt(lambda: uptime.mark(house))
     house.part(Outward).close()
+    house.limits.close()
     house.close()

@@ -1,4 +1,4 @@
-"""A worker in a test's own hands: it claims and settles when the test says so, without threads."""
+"""A worker in a test's own hands, which claims and settles when the test says so; and an engine with its threads."""
 
 from typing import Any
 
@@ -55,3 +55,25 @@ def add(house: House, kind: str = "plain", **more: Any) -> Job:
 
 def now(house: House, job: Job) -> Job:
     return jobs.get(house, Principal(kind="operator", organization_id=job.organization_id), job_id=job.id)
+
+
+class Lab:
+    """A house whose engine runs; kinds are defined as the test goes."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.engine = house, house.part(jobs.Engine)
+        self.engine.start()
+
+    def kind(self, run: Any, **more: Any) -> str:
+        name = f"k{len(self.house.part(jobs.Kinds).named)}"
+        jobs.define(self.house, jobs.Kind(**{"name": name, "run": run} | more))
+        return name
+
+    def add(self, kind: str, **more: Any) -> jobs.Job:
+        return add(self.house, kind, **more)
+
+    def state(self, job: jobs.Job) -> str:
+        return now(self.house, job).state
+
+    def is_over(self, job: jobs.Job) -> bool:
+        return self.state(job) in jobs.FINAL

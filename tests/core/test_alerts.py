@@ -33,7 +33,7 @@ from headrace.kit import times
 from headrace.kit.clock import now
 from headrace.kit.database import Database
 from headrace.kit.passwords import Passwords
-from tests.conftest import PASSWORD, SECRET, FakeClock, SignUp
+from tests.conftest import PASSWORD, PATIENCE, SECRET, FakeClock, SignUp
 from tests.core.conftest import refusal
 
 CLOCK = FakeClock(times.show(now()))
@@ -93,7 +93,7 @@ def send(scene: Scene, project: Project, *messages: str, level: str = "error", a
         await durable(house, project, append(house, project, events))
 
     asyncio.run(sent())
-    assert house.store.wait_searchable(house.store.wal.next_id, 20)
+    assert house.store.wait_searchable(house.store.wal.next_id, 20 * PATIENCE)
 
 
 def make(scene: Scene, project: Project, **fields: Any) -> Rule:

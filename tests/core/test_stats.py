@@ -35,7 +35,7 @@ from headrace.kit import times
 from headrace.kit.clock import now
 from headrace.kit.database import Database
 from headrace.kit.passwords import Passwords
-from tests.conftest import PASSWORD, SECRET, FakeClock
+from tests.conftest import PASSWORD, PATIENCE, SECRET, FakeClock
 
 CLOCK = FakeClock(times.show(now()))
 LEVELS = ("info", "info", "info", "error")
@@ -98,7 +98,7 @@ def asked(
 
     asyncio.run(sent())
     told: dict[str, Any] = {"house": house, "who": who, "project_id": project.project_id}
-    deadline, pause = time.monotonic() + 10, threading.Event()
+    deadline, pause = time.monotonic() + 10 * PATIENCE, threading.Event()
     while stats.values(**told, filters=Filters(), field="level", limit=1).total < ROWS:
         assert time.monotonic() < deadline
         pause.wait(0.02)

@@ -294,6 +294,9 @@ class Handler(BaseHTTPRequestHandler):
             server.busy += 1
             server.most_busy = max(server.most_busy, server.busy)
         server.gate.wait(20)
+        # Before the answer: who has it may send the next request at once.
+        with server.lock:
+            server.busy -= 1
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -301,8 +304,6 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
-        with server.lock:
-            server.busy -= 1
 
     do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815  The library's names.
 

@@ -32,10 +32,10 @@ def clock_of(house: House) -> FakeClock:
 
 
 def emit(house: House, who: Principal, event: str = "job.failed", data: Any = None) -> int:
-    """Emit one event. The clock goes on after it: ids of one millisecond have no order."""
+    """Emit one event. The clock goes on before anybody can see it: ids of one millisecond have no order."""
     with house.db.write() as connection:
         told = webhooks.emit(house, connection, organization_id=who.organization_id, event=event, data=data or {"n": 1})
-    clock_of(house).advance(0.001)
+        clock_of(house).advance(0.001)
     return told
 
 

@@ -230,6 +230,7 @@ def test_a_hanging_endpoint_takes_nobody_elses_room(
     for _ in range(20):
         emit(running, ada)
     until(lambda: len([one for one in receiver.requests if one.path == "/well"]) == 20)
+    until(lambda: receiver.inside.get("/hangs", 0) >= 2)
     assert receiver.most_inside["/hangs"] <= 2
     assert len([one for one in receiver.requests if one.path == "/hangs"]) == 2
     receiver.release()

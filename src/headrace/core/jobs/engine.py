@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,8 @@ class Engine:
         self.bell = house.part(Bell)
         self.lock = threading.Lock()
         self.quiet = threading.Condition(self.lock)
+        # Held by each turn.
+        self.turning = threading.Lock()
         self.running: dict[tuple[int, int], Running] = {}
         self.done: deque[Outcome] = deque()
         self.turns = Turns()
@@ -89,6 +92,9 @@ class Engine:
         if not self.started:
             return
         self.stopping = True
+        # A turn that is under way may claim yet: what it claims is waited for and given back like the rest.
+        with self.turning:
+            pass
         self._give_back_unbegun()
         self.bell.wake()
         self._wait_for_quiet(grace_seconds)
@@ -177,8 +183,9 @@ class Engine:
         while not (self.ending and not self.done):
             self._await()
             try:
-                while self._turn():
-                    pass
+                with self.turning:
+                    while self._turn():
+                        pass
             except UnreachableError:
                 log.warning("The database does not answer; jobs wait", exc_info=True)
                 threading.Event().wait(TROUBLE_SECONDS)
@@ -194,7 +201,8 @@ class Engine:
         for _ in range(len(self.done)):
             one = self.done.popleft()
             try:
-                self._account([one], self.house.db.submit(partial(settle, self.house, given=[one])))
+                self._count([one], self.house.db.submit(partial(settle, self.house, given=[one])))
+                self._forget([one.key])
             except UnreachableError:
                 self.done.append(one)
             except Exception as error:  # The same edge: an outcome that cannot be written is told as far as it can be.
@@ -204,7 +212,7 @@ class Engine:
                 if one.state != FAILED:
                     self.done.append(outcome.failed(kind, one.job, self.worker, said))
                 else:
-                    self._forget([(one.job.id, one.job.attempt)])
+                    self._forget([one.key])
 
     def _await(self) -> None:
         """Wait until there may be something to do: a bell, a commit of another process, a job that is due."""
@@ -257,8 +265,8 @@ class Engine:
             raise
         self.due = due
         self.busy_at = time.monotonic()
-        self._account(given, settled)
-        self._dispatch(jobs)
+        self._count(given, settled)
+        self._dispatch(jobs, given)
         return bool(jobs) or bool(self.done)
 
     def _anything(self) -> bool:
@@ -287,27 +295,27 @@ class Engine:
     def _places(self) -> Places:
         return Places(one.job for one in self.held() if one.kind.outward)
 
-    def _account(self, given: list[Outcome], settled: dict[int, str]) -> None:
+    def _count(self, given: list[Outcome], settled: dict[int, str]) -> None:
         for (kind, state), number in Counter((one.job.kind, settled.get(one.job.id, "lost")) for one in given).items():
             self.house.counters.add("jobs_settled_total", (("kind", kind), ("state", state)), number)
-        self._forget([(one.job.id, one.job.attempt) for one in given])
 
-    def _forget(self, keys: list[tuple[int, int]]) -> None:
+    def _forget(self, keys: list[tuple[int, int]], begins: Sequence[Running] = ()) -> None:
+        """Know of what ended no more, and of what begins, at once: nobody sees an engine without jobs in between."""
         with self.quiet:
             for key in keys:
                 self.running.pop(key, None)
+            self.running |= {one.key: one for one in begins}
             if not self.running:
                 self.quiet.notify_all()
 
-    def _dispatch(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
-        self.house.counters.add("jobs_claimed_total", (), len(jobs))
+    def _dispatch(self, jobs: list[Job], given: list[Outcome]) -> None:
         kinds, ways = self.house.part(Kinds), dict[str, list[Running]]()
-        with self.lock:
-            for job in jobs:
-                one = Running(self.house, job, kinds[job.kind], self.worker)
-                self.running[one.key] = one
-                ways.setdefault(one.kind.isolation, []).append(one)
+        begins = [Running(self.house, job, kinds[job.kind], self.worker) for job in jobs]
+        self._forget([one.key for one in given], begins)
+        if not begins:
+            return
+        self.house.counters.add("jobs_claimed_total", (), len(begins))
+        for one in begins:
+            ways.setdefault(one.kind.isolation, []).append(one)
         for way, many in ways.items():
             self.runners[way].put(many)

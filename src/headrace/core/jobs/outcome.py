@@ -43,6 +43,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     unbegun: bool = False
     progress: Progress | None = None
 
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.job.id, self.job.attempt
+
 
 def succeeded(kind: Kind, job: Job, worker: str, result: Any, progress: Progress | None = None) -> Outcome:
     """Take a result; one that cannot be kept fails the job for good, since the next would be no smaller."""

@@ -45,8 +45,6 @@ class Tasks:
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(CLOSE_SECONDS)
-        if not self.thread.is_alive():
-            self.loop.close()
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -56,6 +54,8 @@ class Tasks:
         # Once more, so that what was cancelled hears of it.
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
+        # By this thread, however long a task that blocks has kept it.
+        self.loop.close()
 
     def _begin(self, many: Sequence[Running]) -> None:
         for one in many:

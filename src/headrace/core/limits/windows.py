@@ -195,6 +195,12 @@ class Limits:
             raise SettingError(f"HEADRACE_LIMITS_URL cannot be used: {error}") from error
         return Limits(clock, max_keys=settings.limit_buckets, shared=shared)
 
+    def close(self) -> None:
+        """Hang up on the shared store, where there is one."""
+        client = getattr(self.shared, "storage", None)
+        if client is not None:
+            client.close()
+
     @property
     def state(self) -> str:
         """`memory`, `server`, or `degraded`: the server does not answer, and this process counts for itself."""
