@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.core.limits import windows
 from headrace.core.limits.windows import Budget, Limits
 from headrace.core.settings import Settings
 from headrace.kit import clock as wall
@@ -70,8 +71,10 @@ def settings(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def opened(settings: Settings) -> Iterator[Callable[[Clock], Limits]]:
-    """Open the counters of one more server."""
+def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Clock], Limits]]:
+    """Open the counters of one more server. A store that is up is waited for, however busy its machine is."""
+    monkeypatch.setattr(windows, "ANSWER_SECONDS", 30.0)
+    monkeypatch.setattr(windows, "CONNECT_SECONDS", 30.0)
     made: list[Limits] = []
 
     def one_more(clock: Clock) -> Limits:

@@ -21,6 +21,8 @@ from headrace.kit.clock import Clock
 from headrace.kit.times import SECOND
 
 log = logging.getLogger(__name__)
+# A request waits no longer than this for a shared store.
+ANSWER_SECONDS, CONNECT_SECONDS = 0.05, 0.2
 RETRY_SHARED_US = SECOND
 
 
@@ -188,8 +190,8 @@ class Limits:
                 re.sub("^valkey", "redis", settings.limits_url),
                 wrap_exceptions=True,
                 key_prefix="headrace:limits",
-                socket_timeout=0.05,
-                socket_connect_timeout=0.2,
+                socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=CONNECT_SECONDS,
             )
         except limits.errors.ConfigurationError as error:
             raise SettingError(f"HEADRACE_LIMITS_URL cannot be used: {error}") from error
