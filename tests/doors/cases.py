@@ -107,6 +107,7 @@ CASES: dict[tuple[str, str, str], Case] = {
     ),
     ("ledger", "POST", "/api/v1/ingest/single"): Case("/api/v1/ingest/single", LOG),
     ("ledger", "POST", "/api/v1/ingest/batch"): Case("/api/v1/ingest/batch", {"logs": [LOG]}),
+    ("ledger", "POST", "/api/v1/ingest/lines"): Case("/api/v1/ingest/lines", LOG),
     ("ledger", "GET", "/api/v1/queue/depth"): Case("/api/v1/queue/depth"),
     ("ledger", "GET", "/api/v1/settings"): Case("/api/v1/settings"),
     ("ledger", "GET", "/api/v1/logs"): Case("/api/v1/logs", query=QUERY, foreign=PROJECT),

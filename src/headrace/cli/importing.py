@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from headrace.cli.bar import Bar
 from headrace.cli.client import KEY_VARIABLE, Client, address, project_of
-from headrace.cli.entries import BadLineError, Rules, as_log
 from headrace.cli.screen import Misuse, Trouble, as_json, complain, count, note, say
 from headrace.cli.sending import Sender, Sent
 from headrace.cli.sources import Entry, Source
 from headrace.cli.state import Rejects, State
+from headrace.eventstore.foreign import BadLineError, Rules, as_log
 from headrace.kit import clock
 from headrace.kit.times import show
 

@@ -30,6 +30,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `credential` is a word of its door ("" = anybody), `action` the scope (`("logs", "read")`) that a key must reach.
     `body` names the setting that limits the decompressed body; without it the body is not read.
+    `media` are types of bodies that it reads besides those of its door.
     `limited` is False where neither budgets nor rate headers apply. `creates`: an `Idempotency-Key` is honoured.
     """
 
@@ -40,6 +41,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     limited: bool = True
     creates: bool = False
     errors: tuple[int, ...] = ()
+    media: frozenset[str] = frozenset()
 
 
 def terms(

@@ -7,15 +7,12 @@ from typing import Any
 import msgspec
 
 from headrace.core.refusals import Kind, Refusal, invalid
+from headrace.kit.json_text import repair
 from headrace.wire import complaints
 
 MAX_DEPTH = 100
 MALFORMED = "Invalid JSON body"
 
-_BOM = b"\xef\xbb\xbf"
-_LONE = b"\\ufffd"
-# Skips every escape that is not \u, keeps a high surrogate with its low one, and catches any surrogate left alone.
-_ESCAPES = re.compile(rb"\\[^u]|(?P<pair>\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|(?P<lone>\\u[dD][89a-fA-F]..)")
 # A text that nobody closed runs to the end, and nothing is tried twice: the time is that of one look at each byte.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 
@@ -53,11 +50,6 @@ def malformed() -> Refusal:
 
 def too_deeply_nested() -> Refusal:
     return invalid("body", f"must not be nested deeper than {MAX_DEPTH}")
-
-
-def repair(body: bytes) -> bytes:
-    """Return `body` without a byte order mark and with U+FFFD for every surrogate that stands alone."""
-    return _ESCAPES.sub(lambda hit: _LONE if hit["lone"] else hit[0], body.removeprefix(_BOM))
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:

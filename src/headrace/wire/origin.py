@@ -180,7 +180,8 @@ class Origin:
         limit: int = getattr(self.house.settings, terms.body or "")
         call.share = self.room.share()
         call.body = await body.read(call.receive, call.headers, limit, call.share, call.exchange)
-        if not door.reads(call.header("content-type") or ""):
+        media = call.header("content-type") or ""
+        if not door.reads(media) and media.partition(";")[0].strip().lower() not in terms.media:
             raise Refusal(Kind.MEDIA_TYPE, "Unsupported media type", field="Content-Type")
         self.house.counters.add("request_bytes_total", (("door", door.name),), len(call.body))
 

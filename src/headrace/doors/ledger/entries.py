@@ -8,6 +8,7 @@ import codecs
 import datetime as dt
 import re
 from collections.abc import Callable
+from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, get_args
 
@@ -17,6 +18,7 @@ from headrace.core.events.attributes import DEEPEST, MOST_KEYS, Unfit, raw_attri
 from headrace.core.refusals import Kind, Refusal
 from headrace.eventstore.rows import NO_ATTRIBUTES, Event, Importance, Level, LogType, MarkedEvent
 from headrace.kit import times
+from headrace.kit.json_text import repair
 from headrace.wire import jsons
 
 AHEAD = 5 * times.MINUTE
@@ -76,15 +78,6 @@ class RawBatch(msgspec.Struct, gc=False):
     logs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-# A list read as a record: entries beyond the last field are passed over, not built, however many a body holds.
-FirstLogs = msgspec.defstruct(
-    "FirstLogs",
-    [(f"log{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(MOST_LOGS + 1)],
-    array_like=True,
-    gc=False,
-)
-
-
 class Read(NamedTuple):
     """What a body held: the good events in order with their places, and `(place, text)` of each bad entry."""
 
@@ -95,9 +88,15 @@ class Read(NamedTuple):
 
 BATCH = msgspec.json.Decoder(Batch)
 RAW_BATCH = msgspec.json.Decoder(RawBatch)
-FIRST_LOGS = msgspec.json.Decoder(FirstLogs)
 SINGLE = msgspec.json.Decoder(Entry)
 Fingerprint = Callable[[Event], str]
+
+
+@cache
+def first_logs(most: int) -> msgspec.json.Decoder[Any]:
+    """Read a list as a record: entries beyond the last field are passed over, not built, however many a body holds."""
+    fields = [(f"log{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(most + 1)]
+    return msgspec.json.Decoder(msgspec.defstruct("FirstLogs", fields, array_like=True, gc=False))
 
 
 def read_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
@@ -105,16 +104,16 @@ def read_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable
     return read_good_batch(body, now, fingerprint) or read_mixed_batch(body, now, fingerprint, decode)
 
 
-def read_good_batch(body: bytes, now: int, fingerprint: Fingerprint) -> Read | None:
+def read_good_batch(body: bytes, now: int, fingerprint: Fingerprint, *, most: int = MOST_LOGS) -> Read | None:
     """Read a batch in which all is well; None when it needs the exact way."""
-    if not clean(body) or (len(body) > MANY_BYTES and body.count(b'"timestamp"') > MOST_LOGS):
+    if not clean(body) or (len(body) > MANY_BYTES and body.count(b'"timestamp"') > most):
         return None
     try:
         batch = BATCH.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     events = marked(batch.logs, now, fingerprint)
-    return None if events is None or not 0 < len(events) <= MOST_LOGS else Read(events, None, [])
+    return None if events is None or not 0 < len(events) <= most else Read(events, None, [])
 
 
 def read_mixed_batch(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:
@@ -148,14 +147,19 @@ def found_logs(body: bytes) -> list[bytes] | None:
         except msgspec.ValidationError:
             return None
         except msgspec.DecodeError:
-            sent = RAW_BATCH.decode(jsons.repair(body))
-        found = FIRST_LOGS.decode(sent.logs) if isinstance(sent.logs, msgspec.Raw) else None
+            sent = RAW_BATCH.decode(repair(body))
+        return listed(sent.logs, MOST_LOGS) if isinstance(sent.logs, msgspec.Raw) else None
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise jsons.malformed() from None
-    logs = (getattr(found, name) for name in FirstLogs.__struct_fields__) if found is not None else ()
-    return None if found is None else [bytes(log) for log in logs if log is not msgspec.UNSET]
+
+
+def listed(array: bytes | msgspec.Raw, most: int) -> list[bytes]:
+    """Return the entries of a JSON array, one more than `most` at most. Raises the decoder's errors."""
+    found = first_logs(most).decode(array)
+    logs = (getattr(found, name) for name in found.__struct_fields__)
+    return [bytes(log) for log in logs if log is not msgspec.UNSET]
 
 
 def read_single(body: bytes, now: int, fingerprint: Fingerprint, decode: Callable[[bytes], Any]) -> Read:

@@ -122,13 +122,18 @@ async def take_batch(call: Call, project: Project, ticket: Ticket | None) -> Ans
         read = await asyncio.to_thread(read_mixed_batch, call.body, house.clock(), fingerprint, decode)
     elif read is None:
         read = read_mixed_batch(call.body, house.clock(), fingerprint, decode)
+    return await taken(call, project, read, ticket)
+
+
+async def taken(call: Call, project: Project, read: Read, ticket: Ticket | None, noun: str = "Log") -> Answer:
+    """Store what is good of a batch, and answer with a text for each entry that is not."""
     if not read.events:
-        reasons = "; ".join(f"Log {place}: {text}" for place, text in read.rejected[:SHOWN_REASONS])
+        reasons = "; ".join(f"{noun} {place}: {text}" for place, text in read.rejected[:SHOWN_REASONS])
         raise Refusal(Kind.INVALID, f"All logs are invalid: {reasons}", field="logs", rule="all invalid")
-    accepted = await store(house, project, read.events, ticket)
+    accepted = await store(call.house, project, read.events, ticket)
     rejected = [*read.rejected, *without_quota(read, accepted)]
     counted(call, accepted, len(rejected))
-    errors = [f"Log {place}: {text}" for place, text in sorted(rejected)] or None
+    errors = [f"{noun} {place}: {text}" for place, text in sorted(rejected)] or None
     return Answer(202, ENCODE(BatchAccepted(accepted.rows, len(rejected), errors)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.cli.entries import BadLineError, Rules, as_log
+from headrace.eventstore.foreign import BadLineError, Rules, as_log
 
 PLAIN = Rules({})
 LOG = {"timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": "m"}
@@ -28,7 +28,11 @@ def test_a_log_goes_out_byte_for_byte() -> None:
         (LOG | {"level": " Error "}, {"level": "error"}),
         (LOG | {"level": "FATAL"}, {"level": "critical"}),
         (LOG | {"level": "odd"}, {"level": "odd"}),
-        (LOG | {"level": 30}, {"level": 30}),
+        (LOG | {"level": 30}, {"level": "info"}),
+        (LOG | {"level": 60}, {"level": "critical"}),
+        (LOG | {"level": 3}, {"level": "error"}),
+        (LOG | {"level": 35}, {"level": 35}),
+        (LOG | {"level": True}, {"level": True}),
         (LOG | {"timestamp": 1767225600}, {"timestamp": "2026-01-01T00:00:00Z"}),
         (LOG | {"timestamp": 1767225600.25}, {"timestamp": "2026-01-01T00:00:00.25Z"}),
         (LOG | {"timestamp": 1767225600123}, {"timestamp": "2026-01-01T00:00:00.123Z"}),

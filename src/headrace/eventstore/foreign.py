@@ -1,6 +1,6 @@
-"""What a line of any log file becomes before it is sent: a log with the field names that the API knows.
+"""What a line of any program becomes before it is read as a log: one with the field names that the API knows.
 
-The rules for values are the server's; here names are mapped, and what a log has no field for goes into its attributes.
+The rules for values are the door's; here names are mapped, and what a log has no field for goes into its attributes.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from headrace.kit.json_text import repair
 from headrace.kit.times import FIRST, LAST, show
-from headrace.wire import jsons
 
 FIELDS = frozenset(
     {
@@ -32,6 +32,23 @@ OTHER_LEVELS = {
     **dict.fromkeys(("warn",), "warning"),
     **dict.fromkeys(("err",), "error"),
     **dict.fromkeys(("fatal", "crit", "panic", "alert", "emerg", "emergency"), "critical"),
+}
+# Of pino and bunyan the tens, of syslog and journald the rest.
+NUMBERED_LEVELS = {
+    10: "debug",
+    20: "debug",
+    30: "info",
+    40: "warning",
+    50: "error",
+    60: "critical",
+    0: "critical",
+    1: "critical",
+    2: "critical",
+    3: "error",
+    4: "warning",
+    5: "info",
+    6: "info",
+    7: "debug",
 }
 # A number of seconds is below the first of these, of milliseconds below the next, and so on; with the factor and
 # divisor that make microseconds of it.
@@ -76,7 +93,7 @@ def _decoded(text: bytes) -> tuple[bytes, dict[str, Raw]]:
     except RecursionError as problem:
         raise BadLineError(f"not JSON: {problem}") from problem
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        mended = jsons.repair(text.decode(errors="replace").encode())
+        mended = repair(text.decode(errors="replace").encode())
         if mended != text:
             return _decoded(mended)
         raise BadLineError(f"not JSON: {problem}") from problem
@@ -128,6 +145,8 @@ def _mend_level(fields: dict[str, Raw], default: str | None) -> None:
         if isinstance(value, str):
             lowered = value.strip().lower()
             fields["level"] = Raw(ENCODER.encode(OTHER_LEVELS.get(lowered, lowered)))
+        elif type(value) is int and value in NUMBERED_LEVELS:
+            fields["level"] = Raw(ENCODER.encode(NUMBERED_LEVELS[value]))
 
 
 def _mend_timestamp(fields: dict[str, Raw], now: str | None) -> None:
