@@ -115,7 +115,7 @@ def test_many_threads_never_overshoot(house: House, project: Project) -> None:
     assert sum(granted) == 60
 
 
-@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(["reserve", "refund", "drain"]), st.integers(1, 40)), max_size=15))
 def test_never_more_than_the_quota(house: House, project: Project, steps: list[tuple[str, int]]) -> None:
     house.parts.pop(quota.Book, None)

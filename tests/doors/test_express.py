@@ -189,7 +189,7 @@ def written(kind: str, key: str) -> bytes:
             return request(key)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(wanted=st.lists(kinds, min_size=1, max_size=8), data=st.data())
 def test_bytes_may_arrive_as_they_like(origin: Origin, shared: Tenant, wanted: list[str], data: st.DataObject) -> None:
     """Pipelined, cut anywhere: each request has its own answer, in order."""

@@ -156,7 +156,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example({})
 @given(FIELDS)
 @pytest.mark.usefixtures("swift")
@@ -287,7 +287,7 @@ def written(kind: str, tenant: Tenant) -> bytes:
             return request(tenant, GOOD)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(wanted=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=8), data=st.data())
 def test_bytes_may_arrive_as_they_like(origin: Origin, shared: Tenant, wanted: list[str], data: st.DataObject) -> None:
     """Pipelined, cut anywhere: each request has its own answer, in order."""
