@@ -75,6 +75,12 @@ def test_names_and_the_level_are_the_senders_choice(origin: Origin, client: http
         assert (refused.status_code, field in refused.text) == (400, True)
 
 
+def test_the_description_says_how_lines_are_sent(client: httpx.Client) -> None:
+    route = client.get("/openapi.json").json()["paths"][LINES]["post"]
+    assert {"map", "level", "Idempotency-Key"} == {one["name"] for one in route["parameters"]}
+    assert {"application/json", *MEDIA} == set(route["requestBody"]["content"])
+
+
 @pytest.mark.parametrize(
     "media", ["", "text/plain", "application/json", *sorted(MEDIA), "application/x-ndjson; charset=utf-8"]
 )

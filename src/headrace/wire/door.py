@@ -85,7 +85,8 @@ class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A route that is served on the event loop, past the framework. Its handler reads parameters of the path itself.
 
     Admission and body (`call.body`, decompressed and within its limit) are done when `run` is called. `takes` and
-    `gives` are the records of body and answer, for the API description; `others` further good answers by status.
+    `gives` are the records of body and answer, for the API description; `others` further good answers by status,
+    `asked` the parameters of its query that may be given, each with what it says.
     """
 
     method: str
@@ -97,6 +98,7 @@ class HotRoute(msgspec.Struct, frozen=True, kw_only=True):
     takes: Any = None
     gives: Any = None
     others: tuple[tuple[int, Any], ...] = ()
+    asked: Mapping[str, str] = {}
     tag: str = ""
     listed: bool = True
     swift: Swift | None = None

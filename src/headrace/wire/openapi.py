@@ -121,8 +121,14 @@ def _hot(door: Door, route: HotRoute, schemas: Json) -> Json:
     if names := _PARAMETER.findall(route.path):
         schema = {"type": "integer", "minimum": 1}
         operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+    if route.asked:
+        operation["parameters"] = operation.get("parameters", []) + [
+            {"name": name, "in": "query", "required": False, "description": said, "schema": {"type": "string"}}
+            for name, said in route.asked.items()
+        ]
     if route.takes is not None:
         content = {"application/json": {"schema": _schema(route.takes, schemas)}}
+        content |= {media: {"schema": {"type": "string"}} for media in sorted(route.terms.media)}
         operation["requestBody"] = {"required": True, "content": content}
     return _completed(door, route.terms, operation)
 

@@ -152,6 +152,10 @@ HOT = (
         status=202,
         takes=dict[str, Any] | list[dict[str, Any]],
         gives=BatchAccepted,
+        asked={
+            "map": "Fields that are called otherwise: `timestamp=when,message=event.text`.",
+            "level": "The level of logs that have none; `info` by itself.",
+        },
         tag="Log ingestion",
     ),
 )
