@@ -201,6 +201,44 @@ def test_a_slow_one_is_told_what_it_lost(  # noqa: PLR0917  Fixtures and two col
     run(work)
 
 
+@pytest.mark.parametrize("query", [None, "x"])
+def test_what_nobody_has_room_for_is_counted_not_encoded(  # noqa: PLR0917  Fixtures and a case.
+    house: House, who: Principal, project: Project, hub: Hub, until: Callable[..., None], query: str | None
+) -> None:
+    seen: list[int] = []
+
+    def counting(row: EventRow) -> bytes:
+        seen.append(row.id)
+        return message(row)
+
+    async def work() -> None:
+        want = wish(house, who, project, counting, query=query)
+        with tail.subscribed(house, want) as first, tail.subscribed(house, want) as second:
+            for _ in range(2):
+                await sent(house, project, logs(*["x"] * 800))
+            await asyncio.to_thread(until, lambda: hub.handled == hub.offered)
+            assert len(seen) == tail.MOST_LOGS
+            for one in (first, second):
+                pieces = apart(await one.take(PATIENCE))
+                while not isinstance(pieces[-1], int):
+                    pieces += apart(await one.take(PATIENCE))
+                assert (len(pieces) - 1, pieces[-1]) == (tail.MOST_LOGS, 1600 - tail.MOST_LOGS)
+
+    run(work)
+
+
+def test_tails_leave_more_to_others_in_a_flood(house: House, who: Principal, project: Project, hub: Hub) -> None:
+    async def work() -> None:
+        with tail.subscribed(house, wish(house, who, project)):
+            usual = hub.pause(100_000)
+            for came, is_flood in ((3 * tail.FLOOD_BYTES, True), (0, False)):
+                hub.came += came
+                hub.measured_at -= 1
+                assert (hub.pause(100_000) > 2 * usual) is is_flood
+
+    run(work)
+
+
 def test_what_the_disk_refused_is_not_shown(house: House, who: Principal, project: Project, hub: Hub) -> None:
     async def work() -> None:
         with tail.subscribed(house, wish(house, who, project)) as subscription:

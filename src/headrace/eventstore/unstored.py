@@ -112,6 +112,12 @@ def selects(selection: Selection, node: Node | None, one: Unstored) -> bool:
     return node is None or matches(node, one.columns)
 
 
+def unnarrowed(selection: Selection) -> bool:
+    """Tell whether a selection, but for its times, has every event of its project."""
+    named = (selection.levels, selection.log_types, selection.text, selection.status_classes)
+    return not any(named) and selection.environment is None
+
+
 def kept(value: str | None) -> str:
     """Return a text as its column holds it: one that was sent empty is a NUL."""
     return "\0" if value == "" else value or ""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import msgspec
 
@@ -27,7 +27,7 @@ from headrace.eventstore import queries, search
 from headrace.eventstore.ids import public_id, read_public_id
 from headrace.eventstore.queries import EventRow, Selection
 from headrace.eventstore.rows import Event
-from headrace.eventstore.unstored import Unstored, selects
+from headrace.eventstore.unstored import Unstored, selects, unnarrowed
 from headrace.eventstore.wal import ID_BITS, Commit, WalError
 
 if TYPE_CHECKING:
@@ -49,9 +49,12 @@ POLL_SECONDS = 0.02
 COMMIT_SECONDS = 60.0
 RETRY_SECONDS = 30
 # What a subscriber's turn costs the event loop, with room for five times as much other work: all tails together may
-# not slow ingest. One alone reads as fast as it can; 200 in a flood get 400 kB a second each, and hear what they lost.
+# not slow ingest. One alone reads as fast as it can; 200 get 400 kB a second each, and hear what they lost. In a flood,
+# where nobody reads all and those who send need the processor, it is 125 kB.
 TURN_SECONDS = 0.000_25
-BYTE_SECONDS = 1 / 80_000_000
+BYTE_SECONDS, FLOOD_BYTE_SECONDS = 1 / 80_000_000, 1 / 25_000_000
+FLOOD_BYTES = 16 << 20  # A second, of the durable log.
+MEASURED_SECONDS = 0.5
 STOPPING = "the server stops"
 
 Encode = Callable[[EventRow], bytes]
@@ -75,6 +78,11 @@ class Wanted(msgspec.Struct, frozen=True):
     encode: Encode
     after: int | None
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether nothing narrows it, but the project."""
+        return self.node is None and unnarrowed(self.selection)
+
 
 class Offered(NamedTuple):
     """One group on its way; without events it only wakes the thread."""
@@ -86,6 +94,35 @@ class Offered(NamedTuple):
     received_at: int = 0
     commit: Commit | None = None
     size: int = 0
+
+
+class Fresh(Sequence[Unstored]):
+    """The events of a group, each made when it is looked at: in a flood few are."""
+
+    def __init__(self, group: Offered) -> None:
+        self.group = group
+        self.made: dict[int, Unstored] = {}
+
+    def __len__(self) -> int:
+        return len(self.group.events)
+
+    @overload
+    def __getitem__(self, at: int) -> Unstored: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Unstored]: ...
+    def __getitem__(self, at: int | slice) -> Unstored | list[Unstored]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if at not in self.made:
+            one = self.group
+            self.made[at] = Unstored(
+                one.events[at],
+                tenant=one.tenant,
+                project=one.project,
+                received_at=one.received_at,
+                event_id=one.first_id + at,
+            )
+        return self.made[at]
 
 
 class Subscription:
@@ -104,8 +141,9 @@ class Subscription:
         self.lost = 0
 
     @property
-    def is_full(self) -> bool:
-        return self.logs >= MOST_LOGS or self.bytes >= MOST_BYTES
+    def room(self) -> int:
+        """How many logs more may wait."""
+        return 0 if self.bytes >= MOST_BYTES else max(MOST_LOGS - self.logs, 0)
 
     def put(self, chunks: Sequence[Chunk], lost: int = 0) -> bool:
         """Queue the chunks that there is room for, count the others' logs and `lost`; True if it has to be woken."""
@@ -175,6 +213,10 @@ class Hub:
         self.queue: SimpleQueue[Offered | None] = SimpleQueue()
         # Each has one writer: the event loop, the thread.
         self.offered = self.handled = 0
+        # Of the event loop: bytes that came for those who watch, and those up to the last time that it was looked.
+        self.came = self.measured = 0
+        self.measured_at = time.monotonic()
+        self.is_flood = False
         self.skipped: dict[int, int] = {}
         self.thread: threading.Thread | None = None
         self.replays: ThreadPoolExecutor | None = None
@@ -187,6 +229,7 @@ class Hub:
         """Take a group that was appended; nothing happens when nobody watches its project."""
         if project.project_id not in self.projects:
             return
+        self.came += size
         if self.offered - self.handled > WAITING_BYTES:
             with self.lock:
                 self.skipped[project.project_id] = self.skipped.get(project.project_id, 0) + accepted.rows
@@ -222,17 +265,7 @@ class Hub:
 
     def _publish(self, one: Offered) -> None:
         if one.commit is not None and is_durable(one.commit):
-            events = [
-                Unstored(
-                    event,
-                    tenant=one.tenant,
-                    project=one.project,
-                    received_at=one.received_at,
-                    event_id=one.first_id + number,
-                )
-                for number, event in enumerate(one.events)
-            ]
-            self._hand(one.project, events, one.first_id, 0)
+            self._hand(one.project, Fresh(one), one.first_id, 0)
         with self.lock:
             skipped = self.skipped.pop(one.project, 0)
         if skipped:
@@ -250,13 +283,14 @@ class Hub:
         for wanted, subscriptions in watches:
             if not subscriptions:
                 continue
-            found = [one for one in events if selects(wanted.selection, wanted.node, one)]
-            missing = lost
-            if all(one.is_full for one in subscriptions):
-                # Not even encoded: under a flood that nobody can read, the thread leaves the processor to others.
-                found, missing = [], lost + len(found)
+            chosen: Sequence[Unstored] = events
+            if not wanted.takes_all:
+                chosen = [one for one in events if selects(wanted.selection, wanted.node, one)]
+            # What nobody has room for is not even encoded: under a flood the thread leaves the processor to others.
+            room = max(one.room for one in subscriptions)
+            missing = lost + max(len(chosen) - room, 0)
             pieces = []
-            for one in found:
+            for one in chosen[:room]:
                 key = (one.event_id, wanted.encode)
                 if key not in encoded:
                     encoded[key] = wanted.encode(one.row)
@@ -301,7 +335,11 @@ class Hub:
 
     def pause(self, sent: int) -> float:
         """How many seconds a subscriber that was just sent so many bytes leaves the event loop to others."""
-        return self.count * (TURN_SECONDS + sent * BYTE_SECONDS)
+        now = time.monotonic()
+        if now - self.measured_at >= MEASURED_SECONDS:
+            self.is_flood = self.came - self.measured > FLOOD_BYTES * (now - self.measured_at)
+            self.measured, self.measured_at = self.came, now
+        return self.count * (TURN_SECONDS + sent * (FLOOD_BYTE_SECONDS if self.is_flood else BYTE_SECONDS))
 
     def pool(self) -> ThreadPoolExecutor:
         with self.lock:
