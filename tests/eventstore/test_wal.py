@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from headrace.eventstore.files import Files
-from headrace.eventstore.wal import Limits, Wal, WalError
+from headrace.eventstore.wal import FEW_ROWS, FEW_WAIT, Limits, Wal, WalError
 from tests.eventstore.faulty import (
     NOON,
     PATIENT,
@@ -122,6 +122,15 @@ def test_a_segment_is_sealed_by_age_when_nothing_follows(tmp_path: Path) -> None
     segment = log.next_sealed(60)
     assert segment is not None
     assert segment.rows == 1
+    log.close()
+
+
+def test_few_rows_wait_longer_for_each_other(tmp_path: Path) -> None:
+    log = open_log(tmp_path, limits=PATIENT._replace(segment_rows=2 * FEW_ROWS))
+    put(log, "one")
+    assert log.ripe_age() == PATIENT.segment_age * FEW_WAIT
+    log.append(1, 11, NOON, 30, [event("x")] * FEW_ROWS).commit.wait(60)
+    assert log.ripe_age() == PATIENT.segment_age
     log.close()
 
 

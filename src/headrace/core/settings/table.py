@@ -391,7 +391,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Rule("A segment is drained at this many events.", "Bounds the memory of one insert.", 1, 100_000)
     ] = 64_000
     segment_age_ms: Annotated[
-        int, Rule("A segment is drained at this age.", "Events are searchable within a second.", 10, 60_000)
+        int,
+        Rule(
+            "A segment is drained at this age, one of less than 5,000 events at 1.8 times of it.",
+            "Events are searchable within a second or so.",
+            10,
+            60_000,
+        ),
     ] = 500
     disk_refuse_percent: Annotated[
         int,
