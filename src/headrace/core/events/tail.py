@@ -41,7 +41,8 @@ MOST_LOGS, MOST_BYTES = 1_000, 1 << 20  # That may wait for one subscriber.
 CHUNK_BYTES = 64 << 10  # Logs are joined up to here, once for all who want the same, and sent together.
 # Lines of the durable log that may wait for the thread: beyond that it is behind for good, and memory is not its queue.
 WAITING_BYTES = 16 << 20
-REST = 3
+# How many times as long as it worked the thread rests: it takes a quarter of one processor at most, in a flood a tenth.
+REST, FLOOD_REST = 3, 9
 MOST_REPLAYED = 1_000
 REPLAY_THREADS = 2  # Of all that come back after a restart, few may ask the engine at once.
 DRAIN_SECONDS = 10.0
@@ -259,9 +260,9 @@ class Hub:
                 log.exception("logs could not be shown to those who watch")
                 self._hand(one.project, [], one.first_id, len(one.events))
             self.handled += one.size
-            # One interpreter runs one thread at a time, and this one's work can wait: it takes a quarter at most. In a
-            # flood it falls behind, and what is dropped is counted.
-            time.sleep(REST * (time.thread_time() - began))
+            # One interpreter runs one thread at a time, and this one's work can wait. In a flood it falls behind, and
+            # what is dropped is counted.
+            time.sleep((FLOOD_REST if self.is_flood else REST) * (time.thread_time() - began))
 
     def _publish(self, one: Offered) -> None:
         if one.commit is not None and is_durable(one.commit):
