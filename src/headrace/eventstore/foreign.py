@@ -4,20 +4,16 @@ The rules for values are the door's; here names are mapped, and what a log has n
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec import Raw
 
+from headrace.eventstore.rows import Event, Level
 from headrace.kit.json_text import repair
 from headrace.kit.times import FIRST, LAST, show
 
-FIELDS = frozenset(
-    {
-        *("timestamp", "level", "log_type", "importance", "message", "error_type", "error_message", "stack_trace"),
-        *("environment", "release", "sdk_version", "platform", "platform_version", "attributes"),
-    }
-)
+FIELDS = frozenset(Event.__struct_fields__)
 # Names that common loggers write, tried in this order when a line has no field of ours.
 OTHER_NAMES = {
     "timestamp": ("time", "ts", "@timestamp", "datetime", "date"),
@@ -25,7 +21,6 @@ OTHER_NAMES = {
     "message": ("msg", "text", "body", "log"),
     "stack_trace": ("stack", "stacktrace", "traceback", "exc_info"),
 }
-LEVELS = frozenset({b'"debug"', b'"info"', b'"warning"', b'"error"', b'"critical"'})
 OTHER_LEVELS = {
     **dict.fromkeys(("trace", "verbose"), "debug"),
     **dict.fromkeys(("notice", "information", "informational"), "info"),
@@ -57,6 +52,7 @@ EPOCHS = ((10**11, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1), (10**20, 1
 NULL = b"null"
 DECODER = msgspec.json.Decoder(dict[str, Raw])
 ENCODER = msgspec.json.Encoder()
+LEVELS = frozenset(map(ENCODER.encode, get_args(Level)))
 
 
 class BadLineError(Exception):

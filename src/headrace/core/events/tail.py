@@ -13,8 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -97,33 +98,29 @@ class Offered(NamedTuple):
     size: int = 0
 
 
-class Fresh(Sequence[Unstored]):
+class Fresh:
     """The events of a group, each made when it is looked at: in a flood few are."""
 
     def __init__(self, group: Offered) -> None:
         self.group = group
-        self.made: dict[int, Unstored] = {}
+        self.made: list[Unstored] = []
 
     def __len__(self) -> int:
         return len(self.group.events)
 
-    @overload
-    def __getitem__(self, at: int) -> Unstored: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Unstored]: ...
-    def __getitem__(self, at: int | slice) -> Unstored | list[Unstored]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
-        if at not in self.made:
-            one = self.group
-            self.made[at] = Unstored(
-                one.events[at],
-                tenant=one.tenant,
-                project=one.project,
-                received_at=one.received_at,
-                event_id=one.first_id + at,
-            )
-        return self.made[at]
+    def __iter__(self) -> Iterator[Unstored]:
+        group = self.group
+        for number, event in enumerate(group.events):
+            if number == len(self.made):
+                one = Unstored(
+                    event,
+                    tenant=group.tenant,
+                    project=group.project,
+                    received_at=group.received_at,
+                    event_id=group.first_id + number,
+                )
+                self.made.append(one)
+            yield self.made[number]
 
 
 class Subscription:
@@ -272,7 +269,7 @@ class Hub:
         if skipped:
             self._hand(one.project, [], None, skipped)
 
-    def _hand(self, project: int, events: Sequence[Unstored], first_id: int | None, lost: int) -> None:
+    def _hand(self, project: int, events: Fresh | Sequence[Unstored], first_id: int | None, lost: int) -> None:
         """Give each subscription what it wants of a group; those that began later have nothing to do with it."""
         with self.lock:
             watches = [
@@ -284,14 +281,14 @@ class Hub:
         for wanted, subscriptions in watches:
             if not subscriptions:
                 continue
-            chosen: Sequence[Unstored] = events
+            chosen: Fresh | Sequence[Unstored] = events
             if not wanted.takes_all:
                 chosen = [one for one in events if selects(wanted.selection, wanted.node, one)]
             # What nobody has room for is not even encoded: under a flood the thread leaves the processor to others.
             room = max(one.room for one in subscriptions)
             missing = lost + max(len(chosen) - room, 0)
             pieces = []
-            for one in chosen[:room]:
+            for one in islice(chosen, room):
                 key = (one.event_id, wanted.encode)
                 if key not in encoded:
                     encoded[key] = wanted.encode(one.row)
