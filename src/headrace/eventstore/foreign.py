@@ -13,7 +13,8 @@ from headrace.eventstore.rows import Event, Level
 from headrace.kit.json_text import repair
 from headrace.kit.times import FIRST, LAST, show
 
-FIELDS = frozenset(Event.__struct_fields__)
+FIELDS = Event.__struct_fields__
+KNOWN = frozenset(FIELDS)
 # Names that common loggers write, tried in this order when a line has no field of ours.
 OTHER_NAMES = {
     "timestamp": ("time", "ts", "@timestamp", "datetime", "date"),
@@ -72,7 +73,7 @@ def as_log(text: bytes | None, rules: Rules) -> bytes:
     if text is None:
         raise BadLineError("the line is too long")
     text, given = _decoded(text)
-    if not rules.names and given.keys() <= FIELDS and _is_plain(given):
+    if not rules.names and given.keys() <= KNOWN and _is_plain(given):
         return text
     fields = _named(given, rules.names)
     _mend_level(fields, rules.level)
@@ -107,8 +108,9 @@ def _named(given: dict[str, Raw], names: Mapping[str, str]) -> dict[str, Raw]:
         value = given.pop(source, None) or _inside(given, source)
         if value is not None:
             fields[field] = value
-    for field in FIELDS - fields.keys():
-        if field in given:
+    # In this order in every process: what is sent again under its key has to be the same bytes.
+    for field in FIELDS:
+        if field not in fields and field in given:
             fields[field] = given.pop(field)
     for field, others in OTHER_NAMES.items():
         if field not in fields or bytes(fields[field]) == NULL:
